@@ -1,0 +1,1 @@
+"""One model of how the box is."""

@@ -1,0 +1,1 @@
+"""A dataset becomes pictures, and forgets who it was."""

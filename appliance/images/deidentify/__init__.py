@@ -1,0 +1,1 @@
+"""Removes the patient's identity from a dataset, in memory."""

@@ -1,0 +1,1 @@
+"""From stored pixel values to 8-bit pictures."""

@@ -1,0 +1,1 @@
+"""Whose images are fetched, and when."""

@@ -1,0 +1,1 @@
+"""netty.toml: the settings, their units, defaults and limits."""
