@@ -1,0 +1,551 @@
+"""The settings: one class per table of `netty.toml`, one field per key.
+
+Every field carries its documentation as metadata (`setting_of`): what it means, what may be
+written, and where there is no default, a sample. The reader checks against it, and the annotated
+example and the reference in the README are made from it, so that no default or limit is written
+twice.
+
+Inside the model quantities are whole numbers of bytes, seconds or days; the text carries units.
+An absent optional value is None. Instances made in Python are not checked: `reader.read` checks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import Field, dataclass, field
+from datetime import date
+from typing import Any, Literal
+
+from appliance.settings.kinds import (
+    Accession,
+    AETitle,
+    CharacterSet,
+    Choice,
+    Date,
+    Flag,
+    Host,
+    Kind,
+    LocalAddress,
+    Name,
+    Origin,
+    PatientID,
+    Pem,
+    Pseudonym,
+    Whole,
+)
+from appliance.settings.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, TIB, Duration, Size
+
+Profile = Literal["broad", "strict"]
+Unsolicited = Literal["discard", "store", "refuse"]
+Retrieve = Literal["auto", "move", "get"]
+Format = Literal["jpeg", "png", "webp"]
+Deidentify = Literal["basic", "clear"]
+
+KEY = "setting"
+
+
+@dataclass(frozen=True, slots=True)
+class ListOf:
+    """A key that takes a list, every entry of one kind."""
+
+    kind: Kind[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A key that takes a table (`[ae]`), read into an instance of `model`."""
+
+    model: type
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """A key that takes any number of tables (`[[remote]]`), each an instance of `model`."""
+
+    model: type
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What one key is: its kind (format and limits), its meaning, and a value to show.
+
+    `sample` is what the example shows for a key without a default, as the model holds it.
+    `key` is the name in the file where it differs from the field's.
+    """
+
+    kind: Kind[Any] | ListOf | Table | Tables
+    meaning: str
+    sample: Any = None
+    key: str = ""
+
+
+def setting_of(of: Field[Any]) -> Setting:
+    """Return the documentation that a field of the model carries."""
+    setting: Setting = of.metadata[KEY]
+    return setting
+
+
+def _means(
+    kind: Kind[Any] | ListOf | Table | Tables, meaning: str, *, sample: Any = None, key: str = ""
+) -> Mapping[str, Setting]:
+    return {KEY: Setting(kind, meaning, sample, key)}
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The box itself."""
+
+    name: str = field(
+        default="netty",
+        metadata=_means(Name(), "What people call this box, on the status page and in logs."),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LocalAE:
+    """Our own DICOM application entity: what a remote must know to call us, and how we answer."""
+
+    title: str = field(
+        default="HAPPY_netty",
+        metadata=_means(
+            AETitle(),
+            "Our AE title. The PACS administrator registers it, with our address and port, as a "
+            "destination. Associations that call another title are rejected.",
+        ),
+    )
+    port: int = field(
+        default=104,
+        metadata=_means(Whole(1, 65535), "The TCP port on which we accept associations."),
+    )
+    address: str = field(
+        default="",
+        metadata=_means(
+            LocalAddress(),
+            "The address of our own on which we listen. Empty: on every network interface.",
+        ),
+    )
+    max_pdu: int = field(
+        default=16 * KIB,
+        metadata=_means(
+            Size(4 * KIB, 128 * KIB),
+            "The largest PDU that we let a remote send. Larger is faster on a good network.",
+        ),
+    )
+    profile: Profile = field(
+        default="broad",
+        metadata=_means(
+            Choice.of(Profile),
+            "Which SOP classes and transfer syntaxes we accept. strict: exactly those of the "
+            "conformance statement, in Implicit VR Little Endian. broad: these and every other "
+            "that we can render or keep, in every transfer syntax that we can decode.",
+        ),
+    )
+    unsolicited: Unsolicited = field(
+        default="discard",
+        metadata=_means(
+            Choice.of(Unsolicited),
+            "What becomes of an instance that we did not ask for. discard: acknowledged, counted "
+            "and forgotten. store: kept like any other. refuse: answered with an error.",
+        ),
+    )
+    associations_per_remote: int = field(
+        default=16,
+        metadata=_means(
+            Whole(1, 1024),
+            "How many associations one remote may hold at the same time, so that it cannot starve "
+            "the others.",
+        ),
+    )
+    stall: int = field(
+        default=60,
+        metadata=_means(
+            Duration(1, HOUR), "A remote that says nothing for so long in mid-association is cut."
+        ),
+    )
+    largest_header: int = field(
+        default=64 * MIB,
+        metadata=_means(
+            Size(MIB, GIB),
+            "The largest part of a dataset before its pixels. It is held in memory while it is "
+            "de-identified; a dataset with more is refused.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class TLS:
+    """A second port that speaks TLS. Without this table there is none."""
+
+    certificate: str = field(
+        metadata=_means(
+            Pem("CERTIFICATE"),
+            "Our certificate in PEM, between three single quotes; below it the intermediate ones, "
+            "if any.",
+            sample=Pem("CERTIFICATE").sample,
+        )
+    )
+    key: str = field(
+        repr=False,
+        metadata=_means(
+            Pem("PRIVATE KEY"),
+            "The private key of that certificate in PEM, without a password.",
+            sample=Pem("PRIVATE KEY").sample,
+        ),
+    )
+    authorities: str | None = field(
+        default=None,
+        metadata=_means(
+            Pem("CERTIFICATE"),
+            "The certificates, in PEM, of the authorities whose remotes we trust. None: those of "
+            "the operating system.",
+            sample=Pem("CERTIFICATE").sample,
+        ),
+    )
+    port: int = field(
+        default=2762,
+        metadata=_means(Whole(1, 65535), "The TCP port on which we accept associations over TLS."),
+    )
+    require_certificate: bool = field(
+        default=True,
+        metadata=_means(
+            Flag(), "Whether a remote that calls the TLS port must show a certificate we trust."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteAE:
+    """A DICOM application entity that we know: a PACS, a modality, a workstation."""
+
+    name: str = field(
+        metadata=_means(
+            Name(),
+            "What we call this remote, here and on the command line. Each has a name of its own.",
+            sample="main",
+        )
+    )
+    title: str = field(
+        metadata=_means(AETitle(), "Its AE title, in exactly its letters.", sample="PACS")
+    )
+    host: str = field(metadata=_means(Host(), "Its address or host name.", sample="192.0.2.10"))
+    port: int = field(
+        default=104, metadata=_means(Whole(1, 65535), "The TCP port on which it listens.")
+    )
+    query: bool = field(
+        default=True,
+        metadata=_means(
+            Flag(),
+            "Whether we ask it for studies. false: it may only send to us.",
+        ),
+    )
+    retrieve: Retrieve = field(
+        default="auto",
+        metadata=_means(
+            Choice.of(Retrieve),
+            "How we fetch from it. move: it opens an association to us (C-MOVE), for which its "
+            "administrator must have registered us. get: it answers on ours (C-GET). auto: move, "
+            "and get when the move cannot reach us.",
+        ),
+    )
+    relational: bool = field(
+        default=False,
+        metadata=_means(
+            Flag(),
+            "Whether it accepts relational queries. false: study, series, image, one within the "
+            "other, as every PACS does.",
+        ),
+    )
+    character_set: str | None = field(
+        default=None,
+        metadata=_means(
+            CharacterSet(),
+            "The character set of its datasets that name none. Needed only for a remote that "
+            "writes other than English text and does not say in which character set.",
+            sample="\\ISO 2022 IR 87",
+        ),
+    )
+    calls_as: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(AETitle()),
+            "The AE titles under which it calls us, where they are not its own title. Empty: its "
+            "title.",
+        ),
+    )
+    calls_from: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(Origin()),
+            "The addresses, host names or networks from which it calls us, where they are not its "
+            "own host. Empty: its host.",
+        ),
+    )
+    tls: bool = field(
+        default=False,
+        metadata=_means(
+            Flag(), "Whether we call it over TLS. The port is then that of its TLS service."
+        ),
+    )
+
+    @property
+    def calling_titles(self) -> tuple[str, ...]:
+        """The AE titles under which it may call us."""
+        return self.calls_as or (self.title,)
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """The addresses, host names and CIDR networks from which it may call us."""
+        return self.calls_from or (self.host,)
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """When a query or a retrieval that does not end is given up."""
+
+    association: int = field(
+        default=60,
+        metadata=_means(
+            Duration(1, HOUR), "The longest time from the request to the established association."
+        ),
+    )
+    response: int = field(
+        default=60,
+        metadata=_means(
+            Duration(1, HOUR),
+            "The longest time from one response to the next. An instance that arrives counts as "
+            "a response.",
+        ),
+    )
+    total: int = field(
+        default=1000,
+        metadata=_means(
+            Duration(1, DAY), "The longest time from the established association to its end."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """When and how remotes are asked for what the watched patients have."""
+
+    every: int = field(
+        default=15 * MINUTE,
+        metadata=_means(Duration(1, 7 * DAY), "How often the remotes are asked."),
+    )
+    use_accession: bool = field(
+        default=False,
+        metadata=_means(
+            Flag(),
+            "Whether the accession number of a watch entry is sent as a matching key. false: it "
+            "is ignored.",
+        ),
+    )
+    study_window: int | None = field(
+        default=None,
+        metadata=_means(
+            Duration(DAY, 36500 * DAY),
+            "Only studies not older than this are fetched. Absent: all of them.",
+            sample=90 * DAY,
+        ),
+    )
+    timeouts: Timeouts = field(
+        default=Timeouts(),
+        metadata=_means(
+            Table(Timeouts), "When a query or a retrieval that does not end is given up."
+        ),
+    )
+    settle: int = field(
+        default=10,
+        metadata=_means(
+            Duration(0, HOUR),
+            "How long after the last response of a retrieval its instances may still arrive.",
+        ),
+    )
+    retry_first: int = field(
+        default=MINUTE,
+        metadata=_means(
+            Duration(1, DAY),
+            "The pause after a first failure. Each further failure doubles it.",
+        ),
+    )
+    retry_longest: int = field(
+        default=6 * HOUR,
+        metadata=_means(Duration(1, 7 * DAY), "The longest pause between two attempts."),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A patient whose images are wanted."""
+
+    patient_id: str = field(
+        repr=False,
+        metadata=_means(
+            PatientID(), "The patient's number, exactly as the PACS has it.", sample="00012345"
+        ),
+    )
+    pseudonym: str | None = field(
+        default=None,
+        metadata=_means(
+            Pseudonym(),
+            "What stands for the patient in everything that leaves the box. Absent: one that "
+            "the box derives with its key.",
+            sample="NET-0001",
+        ),
+    )
+    accession: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_means(
+            Accession(),
+            "Only the study with this accession number, where query.use_accession is true.",
+            sample="A0001",
+        ),
+    )
+    since: date | None = field(
+        default=None,
+        metadata=_means(Date(), "Only studies of this day and later.", sample=date(2025, 4, 1)),
+    )
+    remotes: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(Name()),
+            "The names of the remotes to ask. Empty: all that may be queried.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Images:
+    """What is made of a received dataset."""
+
+    format: Format = field(
+        default="jpeg", metadata=_means(Choice.of(Format), "The format of the pictures.")
+    )
+    quality: int = field(
+        default=90,
+        metadata=_means(
+            Whole(1, 100),
+            "The quality of JPEG and WebP pictures, higher for better and larger ones. PNG loses "
+            "nothing at any.",
+        ),
+    )
+    keep_dicom: bool = field(
+        default=True,
+        metadata=_means(
+            Flag(),
+            "Whether the de-identified DICOM file is kept beside its pictures. false: it is "
+            "removed once they are safely on the disk.",
+        ),
+    )
+    deidentify: Deidentify = field(
+        default="basic",
+        metadata=_means(
+            Choice.of(Deidentify),
+            "What is removed before anything is written to the disk. basic: everything that the "
+            "Basic Application Level Confidentiality Profile names (DICOM PS3.15 Annex E). clear: "
+            "the values of the identifying elements that the conformance statement lists.",
+        ),
+    )
+    workers: int = field(
+        default=0,
+        metadata=_means(
+            Whole(0, 256), "How many processes render pictures. 0: one for each processor."
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Storage:
+    """How much of the disk is used, and for how long."""
+
+    reserve: int = field(
+        default=2 * GIB,
+        metadata=_means(
+            Size(MIB, 64 * TIB),
+            "Space that is never used. When it would be touched, instances are refused and "
+            "retrieval pauses until space returns.",
+        ),
+    )
+    keep_days: int | None = field(
+        default=None,
+        metadata=_means(
+            Whole(1, 36500, "days"),
+            "Studies that are complete and rendered are removed after so many days. Absent: never.",
+            sample=365,
+        ),
+    )
+    quota: int | None = field(
+        default=None,
+        metadata=_means(
+            Size(MIB, 1024 * TIB),
+            "When more than this is held, the oldest complete studies are removed. Absent: no "
+            "limit but the reserve.",
+            sample=500 * GIB,
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The whole of `netty.toml`."""
+
+    revision: int = field(
+        metadata=_means(
+            Whole(1, 2**63 - 1),
+            "The number of this version of the file. It must grow with each change.",
+            sample=1,
+        )
+    )
+    box: Box = field(default=Box(), metadata=_means(Table(Box), "The box itself."))
+    ae: LocalAE = field(
+        default=LocalAE(),
+        metadata=_means(
+            Table(LocalAE),
+            "Our own DICOM application entity: what a remote must know to call us, and how we "
+            "answer.",
+        ),
+    )
+    tls: TLS | None = field(
+        default=None,
+        metadata=_means(
+            Table(TLS), "A second port that speaks TLS. Without this table there is none."
+        ),
+    )
+    remotes: tuple[RemoteAE, ...] = field(
+        default=(),
+        metadata=_means(
+            Tables(RemoteAE),
+            "The DICOM application entities that we know: one [[remote]] for each PACS, modality "
+            "or workstation. Nobody else may call us.",
+            key="remote",
+        ),
+    )
+    query: Query = field(
+        default=Query(),
+        metadata=_means(
+            Table(Query), "When and how remotes are asked for what the watched patients have."
+        ),
+    )
+    watch: tuple[Watch, ...] = field(
+        default=(),
+        metadata=_means(
+            Tables(Watch), "The patients whose images are wanted: one [[watch]] for each."
+        ),
+    )
+    images: Images = field(
+        default=Images(),
+        metadata=_means(Table(Images), "What is made of a received dataset."),
+    )
+    storage: Storage = field(
+        default=Storage(),
+        metadata=_means(Table(Storage), "How much of the disk is used, and for how long."),
+    )
+
+    def remote(self, name: str) -> RemoteAE:
+        """Return the remote of this name; LookupError naming those there are, if there is none."""
+        for remote in self.remotes:
+            if remote.name == name:
+                return remote
+        known = ", ".join(remote.name for remote in self.remotes) or "none"
+        raise LookupError(f"no remote is named {name!r}; the settings know: {known}")
