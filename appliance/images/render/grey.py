@@ -1,0 +1,102 @@
+"""Grey images: the stages of each frame, and the window of those that give none."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from appliance.images.render import attributes as a
+from appliance.images.render.attributes import Attributes
+from appliance.images.render.decode import Frame, Frames
+from appliance.images.render.groups import Groups, groups
+from appliance.images.render.modality import Modality, Rescale, modality
+from appliance.images.render.pixels import StoredFormat
+from appliance.images.render.presentation import inverted
+from appliance.images.render.table import Stages, Tables, real
+from appliance.images.render.voi import Extent, Voi, voi
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Padding:
+    """Stored values that are no image: from Pixel Padding Value to its Range Limit, inclusive."""
+
+    low: int
+    high: int
+
+
+def shown(frames: Frames, tables: Tables) -> Iterator[tuple[Array, str]]:
+    """Shades (rows, columns) of each frame, and the name of its VOI transform."""
+    held = frames.source.attributes
+    grouped = groups(held)
+    inverse = inverted(held, frames.layout.photometric)
+    automatic: Extent | None = None
+    for index, frame in enumerate(frames):
+        transform = modality(held, grouped, index, frame.format)
+        found: Voi | None = voi(held, grouped, index, _negative(transform, frame.format))
+        if found is None:
+            # One extent for all frames: they are to be compared with each other, or move.
+            automatic = automatic or extent(frames, grouped)
+            found = automatic
+        stages = Stages(frame.format, transform, found, inverse)
+        yield tables.apply(frame.samples, stages), found.name
+
+
+def extent(frames: Frames, grouped: Groups) -> Extent:
+    """The lowest and highest modality value in all frames, padding left out."""
+    held = frames.source.attributes
+    lows: list[float] = []
+    highs: list[float] = []
+    for index, frame in enumerate(frames):
+        if frame.format.stored == 1:
+            return Extent(0, 1, "full range")
+        values = _image(real(frame.samples, frame.format), padding(held, frame.format))
+        if not values.size:
+            continue
+        transform = modality(held, grouped, index, frame.format)
+        ends = transform.of(np.array([values.min(), values.max()]))
+        if not isinstance(transform, Rescale):
+            # A table need not rise with its input.
+            ends = transform.of(np.unique(values))
+        lows.append(float(ends.min()))
+        highs.append(float(ends.max()))
+    if not lows:
+        return Extent(0, 0)
+    return Extent(min(lows), max(highs))
+
+
+def padding(held: Attributes, stored: StoredFormat) -> Padding | None:
+    """Pixel Padding Value and Range Limit (PS3.3 Section C.7.5.1.1.2); None without them."""
+    value, limit = held.integer(a.PADDING_VALUE), held.integer(a.PADDING_LIMIT)
+    if value is None:
+        return None
+    ends = [_signed(one) if stored.signed else one & 0xFFFF for one in (value, limit or value)]
+    return Padding(min(ends), max(ends))
+
+
+def _signed(value: int) -> int:
+    return ((value & 0xFFFF) ^ 0x8000) - 0x8000
+
+
+def _image(values: Array, left_out: Padding | None) -> Array:
+    if values.dtype.kind == "f":
+        return values[np.isfinite(values)]
+    if left_out is None:
+        return values
+    return values[(values < left_out.low) | (values > left_out.high)]
+
+
+def _negative(transform: Modality, stored: StoredFormat) -> bool:
+    """Whether modality values can be negative."""
+    if not isinstance(transform, Rescale):
+        return False
+    low = -(1 << (stored.stored - 1)) if stored.signed else 0
+    high = low + (1 << stored.stored) - 1
+    return min(low * transform.slope, high * transform.slope) + transform.intercept < 0
+
+
+__all__ = ["Frame", "Padding", "extent", "padding", "shown"]

@@ -1,0 +1,92 @@
+"""From an instance to its pictures, frame by frame."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from pydicom.dataset import Dataset
+
+from appliance.images.render import codecs, grey
+from appliance.images.render.colour import rgb
+from appliance.images.render.decode import Frames
+from appliance.images.render.limits import Limits
+from appliance.images.render.palette import coloured, palette
+from appliance.images.render.pixels import GREY, layout
+from appliance.images.render.refusal import NoPicture, Undecodable
+from appliance.images.render.source import Source, of_dataset, opened
+from appliance.images.render.table import Tables
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """One frame, ready to be encoded.
+
+    `frame` counts from 1, None if the instance has a single frame. `pixels`: uint8, (rows,
+    columns) grey from black to white or (rows, columns, 3) RGB. `voi` names the transform that
+    chose the shades, "" for colour.
+    """
+
+    frame: int | None
+    pixels: Array
+    voi: str
+
+
+@dataclass(frozen=True, slots=True)
+class Renderer:
+    """Renders instances, keeping the tables of earlier ones for those that can use them again."""
+
+    limits: Limits = field(default_factory=Limits)
+    tables: Tables = field(default_factory=Tables)
+
+    def file(self, path: Path) -> Iterator[Picture]:
+        """The pictures of a DICOM file; see `dataset`. OSError if it cannot be read."""
+        with opened(path, self.limits) as source:
+            yield from self.source(source)
+
+    def dataset(self, dataset: Dataset) -> Iterator[Picture]:
+        """The pictures of a dataset, in the order of its frames, each made when it is asked for.
+
+        Raises NoPicture if there is nothing to show, and Undecodable if what there is cannot be
+        shown; the latter possibly after some pictures.
+        """
+        yield from self.source(of_dataset(dataset))
+
+    def source(self, source: Source) -> Iterator[Picture]:
+        """The pictures of an instance that has been opened; see `dataset`."""
+        if source.pixels is None:
+            raise NoPicture("The object has no pixel data.")
+        if source.encapsulated and not codecs.decodable(source.transfer_syntax):
+            raise Undecodable(
+                f"There is no decoder for the transfer syntax {source.transfer_syntax}."
+            )
+        shape = layout(source, self.limits)
+        frames = Frames(source, shape)
+        single = shape.frames == 1
+        for index, (pixels, voi) in enumerate(self._shown(frames), start=1):
+            yield Picture(None if single else index, pixels, voi)
+
+    def _shown(self, frames: Frames) -> Iterator[tuple[Array, str]]:
+        photometric = frames.layout.photometric
+        if photometric in GREY:
+            yield from grey.shown(frames, self.tables)
+        elif photometric == "PALETTE COLOR":
+            first, colours = palette(frames.source.attributes)
+            yield from ((coloured(frame, first, colours), "") for frame in frames)
+        else:
+            yield from ((rgb(frame), "") for frame in frames)
+
+
+def render(dataset: Dataset, limits: Limits | None = None) -> Iterator[Picture]:
+    """The pictures of one dataset; see `Renderer.dataset`."""
+    return Renderer(limits or Limits(), Tables()).dataset(dataset)
+
+
+def render_file(path: Path, limits: Limits | None = None) -> Iterator[Picture]:
+    """The pictures of one DICOM file; see `Renderer.file`."""
+    return Renderer(limits or Limits(), Tables()).file(path)
