@@ -1,0 +1,317 @@
+"""The inline receive path: a whole C-STORE in the thread that reads the socket.
+
+pynetdicom turns each PDU into objects, queues them to another thread and copies the dataset
+several times. Here the P-DATA-TF PDUs of a C-STORE-RQ are taken apart in the read-ahead buffer, the
+fragments of the dataset go to a `Reception` as views of that buffer, and the response is written
+straight to the socket. Every other message is handed to pynetdicom unchanged (PS3.8 Section 9.3.5
+and Annex E, PS3.7 Section 9.3.1).
+"""
+
+import logging
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from pynetdicom.pdu_primitives import P_DATA
+
+from appliance.dicom.associations import ReadAheadSocket, UpperLayer
+from appliance.dicom.statuses import StoreStatus
+
+LOGGER = logging.getLogger(__name__)
+
+P_DATA_TF = 0x04
+C_STORE_RQ = 0x0001
+C_STORE_RSP = 0x8001
+NO_DATA_SET = 0x0101
+
+LARGEST_COMMAND = 64 << 10
+LARGEST_OTHER_MESSAGE = 16 << 20
+_COMMAND = 0x01
+_LAST = 0x02
+
+
+class InvalidPDU(ValueError):
+    """The peer sent something that PS3.8 does not allow here."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRequest:
+    """A C-STORE-RQ command set (PS3.7 Table 9.3-1) and the context it came on."""
+
+    context_id: int
+    message_id: int
+    sop_class: str
+    sop_instance: str
+    abstract_syntax: str
+    transfer_syntax: str
+
+
+class Reception(Protocol):
+    """One C-STORE while its dataset arrives."""
+
+    def feed(self, views: Sequence[memoryview]) -> None:
+        """Take the next bytes of the dataset; the views are valid only during the call."""
+
+    def finish(self) -> StoreStatus:
+        """Return the outcome once the dataset is complete; success means that it is durable."""
+
+    def abandon(self) -> None:
+        """Forget the instance: the association ended before its dataset did."""
+
+
+class StoreService(Protocol):
+    """What receives the C-STOREs of one association."""
+
+    def begin(self, request: StoreRequest) -> Reception:
+        """Start receiving one instance."""
+
+
+class StoreReader:
+    """Reads the P-DATA-TF PDUs of one association, C-STORE by C-STORE."""
+
+    def __init__(self, upper_layer: UpperLayer, service: StoreService) -> None:
+        self._upper_layer = upper_layer
+        self._service = service
+        self._command = bytearray()
+        self._request: StoreRequest | None = None
+        self._reception: Reception | None = None
+        self._pending: list[memoryview] = []
+        self._other: list[tuple[int, bytes]] = []
+        self._other_size = 0
+
+    @property
+    def _socket(self) -> ReadAheadSocket:
+        return self._upper_layer._connection
+
+    def read(self) -> bool:
+        """Consume P-DATA-TF PDUs until a message ends and nothing more was read ahead.
+
+        False when the next PDU is of another type: it is left unread for pynetdicom. Raises OSError
+        when the peer stalls or the connection breaks within a message.
+        """
+        try:
+            return self._read_messages()
+        except InvalidPDU as error:
+            LOGGER.info("an invalid PDU was received: %s", error)
+            self._abandon()
+            self._socket.start = self._socket.end
+            self._upper_layer.event_queue.put("Evt19")
+            return True
+        except Exception:
+            self._abandon()
+            raise
+
+    def _read_messages(self) -> bool:
+        connection = self._socket
+        if not connection.unread and not connection.fill():
+            raise ConnectionError("the peer closed the connection")
+        while self._in_message or connection.unread:
+            self._need(1)
+            if connection.buffer[connection.start] != P_DATA_TF:
+                self._abandon()
+                return False
+            self._need(6)
+            start = connection.start
+            length = int.from_bytes(connection.buffer[start + 2 : start + 6], "big")
+            connection.start = start + 6
+            self._read_values(length)
+        return True
+
+    @property
+    def _in_message(self) -> bool:
+        return bool(self._command or self._request or self._other)
+
+    def _read_values(self, length: int) -> None:
+        """Take apart the presentation data values of one PDU of `length` bytes."""
+        connection = self._socket
+        while length:
+            self._need(6)
+            start = connection.start
+            item, context_id, control = _VALUE_HEAD.unpack_from(connection.buffer, start)
+            connection.start = start + 6
+            length -= item + 4
+            if length < 0 or item < 2:
+                raise InvalidPDU("a presentation data value does not fit into its PDU")
+            if control & _COMMAND:
+                self._take_command(context_id, control, item - 2)
+            else:
+                self._take_data(context_id, control, item - 2)
+
+    def _need(self, count: int) -> None:
+        connection = self._socket
+        while connection.unread < count:
+            self._more()
+
+    def _more(self) -> None:
+        self._flush()
+        if not self._socket.fill():
+            raise ConnectionError("the peer closed the connection within a message")
+        self._upper_layer._idle_timer.restart()
+
+    def _flush(self) -> None:
+        if self._pending and self._reception is not None:
+            self._reception.feed(self._pending)
+        self._pending = []
+
+    def _take(self, size: int) -> bytes:
+        taken = bytearray()
+        connection = self._socket
+        while len(taken) < size:
+            if not connection.unread:
+                self._more()
+            stop = min(connection.end, connection.start + size - len(taken))
+            taken += connection.view[connection.start : stop]
+            connection.start = stop
+        return bytes(taken)
+
+    def _take_command(self, context_id: int, control: int, size: int) -> None:
+        if self._request is not None:
+            raise InvalidPDU("a command came within a dataset")
+        if self._other:
+            self._take_other(context_id, control, self._take(size))
+            return
+        if len(self._command) + size > LARGEST_COMMAND:
+            raise InvalidPDU("a command set is larger than 64 KiB")
+        self._command += self._take(size)
+        if control & _LAST:
+            self._command_complete(context_id)
+
+    def _command_complete(self, context_id: int) -> None:
+        command = bytes(self._command)
+        self._command.clear()
+        elements = parse_command(command)
+        if _number(elements, 0x0100) != C_STORE_RQ or _number(elements, 0x0800) == NO_DATA_SET:
+            self._take_other(context_id, _COMMAND | _LAST, command)
+            return
+        context = self._upper_layer.assoc._accepted_cx.get(context_id)
+        if context is None:
+            raise InvalidPDU("a C-STORE-RQ came on a presentation context that was not accepted")
+        self._request = StoreRequest(
+            context_id=context_id,
+            message_id=_number(elements, 0x0110) or 0,
+            sop_class=_uid(elements, 0x0002),
+            sop_instance=_uid(elements, 0x1000),
+            abstract_syntax=str(context.abstract_syntax),
+            transfer_syntax=str(context.transfer_syntax[0]),
+        )
+        self._reception = self._service.begin(self._request)
+
+    def _take_data(self, context_id: int, control: int, size: int) -> None:
+        if self._other:
+            self._take_other(context_id, control, self._take(size))
+            return
+        if self._request is None or context_id != self._request.context_id:
+            raise InvalidPDU("a dataset fragment came without its command")
+        connection = self._socket
+        while size:
+            if not connection.unread:
+                self._more()
+            stop = min(connection.end, connection.start + size)
+            self._pending.append(connection.view[connection.start : stop])
+            size -= stop - connection.start
+            connection.start = stop
+        if control & _LAST:
+            self._finish()
+
+    def _finish(self) -> None:
+        self._flush()
+        request, reception = self._request, self._reception
+        assert request is not None
+        assert reception is not None
+        status = reception.finish()
+        self._request = self._reception = None
+        connected = self._socket.socket
+        if connected is None:
+            raise ConnectionError("the connection was closed before the response")
+        connected.sendall(store_response(request, status))
+        self._upper_layer._idle_timer.restart()
+
+    def _take_other(self, context_id: int, control: int, data: bytes) -> None:
+        self._other_size += len(data)
+        if self._other_size > LARGEST_OTHER_MESSAGE:
+            raise InvalidPDU("a message other than C-STORE is larger than 16 MiB")
+        self._other.append((context_id, bytes((control,)) + data))
+        if self._other_complete():
+            self._hand_over()
+
+    def _hand_over(self) -> None:
+        primitive = P_DATA()
+        primitive.presentation_data_value_list = [list(value) for value in self._other]  # type: ignore[misc]
+        self._other = []
+        self._other_size = 0
+        self._upper_layer.assoc.dimse.receive_primitive(primitive)
+
+    def _other_complete(self) -> bool:
+        control = self._other[-1][1][0]
+        if not control & _LAST:
+            return False
+        if not control & _COMMAND:
+            return True
+        command = b"".join(data[1:] for _, data in self._other if data[0] & _COMMAND)
+        return _number(parse_command(command), 0x0800) in (NO_DATA_SET, None)
+
+    def _abandon(self) -> None:
+        if self._reception is not None:
+            self._reception.abandon()
+        self._command.clear()
+        self._request = self._reception = None
+        self._pending = []
+        self._other = []
+        self._other_size = 0
+
+
+_VALUE_HEAD = struct.Struct(">IBB")
+
+
+def parse_command(data: bytes) -> dict[int, bytes]:
+    """Return the elements of a command set by element number (PS3.7 Section 6.3.1).
+
+    Command sets are Implicit VR Little Endian, group 0000. Raises InvalidPDU when `data` is
+    not one.
+    """
+    elements: dict[int, bytes] = {}
+    position = 0
+    while position < len(data):
+        if len(data) - position < 8:
+            raise InvalidPDU("a command set ends within an element")
+        group, element, length = struct.unpack_from("<HHI", data, position)
+        position += 8
+        if group != 0 or length > len(data) - position:
+            raise InvalidPDU(f"element ({group:04X},{element:04X}) does not fit a command set")
+        elements[element] = data[position : position + length]
+        position += length
+    return elements
+
+
+def store_response(request: StoreRequest, status: StoreStatus) -> bytes:
+    """Return the P-DATA-TF PDU of a C-STORE-RSP (PS3.7 Table 9.3-2, PS3.8 Table 9-22)."""
+    elements = [
+        _element(0x0002, request.sop_class.encode("ascii", "replace")),
+        _element(0x0100, C_STORE_RSP.to_bytes(2, "little")),
+        _element(0x0120, request.message_id.to_bytes(2, "little")),
+        _element(0x0800, NO_DATA_SET.to_bytes(2, "little")),
+        _element(0x0900, status.code.to_bytes(2, "little")),
+    ]
+    if status.comment:
+        elements.append(_element(0x0902, status.comment[:64].encode("ascii", "replace"), b" "))
+    elements.append(_element(0x1000, request.sop_instance.encode("ascii", "replace")))
+    body = b"".join(elements)
+    body = _element(0x0000, len(body).to_bytes(4, "little")) + body
+    value = struct.pack(">IBB", len(body) + 2, request.context_id, _COMMAND | _LAST) + body
+    return struct.pack(">BBI", P_DATA_TF, 0, len(value)) + value
+
+
+def _element(number: int, value: bytes, padding: bytes = b"\0") -> bytes:
+    if len(value) % 2:
+        value += padding
+    return struct.pack("<HHI", 0, number, len(value)) + value
+
+
+def _number(elements: dict[int, bytes], element: int) -> int | None:
+    value = elements.get(element)
+    return int.from_bytes(value, "little") if value else None
+
+
+def _uid(elements: dict[int, bytes], element: int) -> str:
+    return elements.get(element, b"").rstrip(b"\0 ").decode("ascii", "replace")

@@ -1,0 +1,408 @@
+"""The box as requestor: C-ECHO, C-FIND, C-MOVE and C-GET (PS3.4 Annexes A and C, PS3.7 Section 9).
+
+One service per association, Study Root only, Implicit VR Little Endian. Three timers guard each
+request: from the association request to its establishment, from one response to the next, and from
+establishment to the end. When one runs out, the connection is closed.
+"""
+
+import queue
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any, Literal
+
+from pydicom.dataset import Dataset
+from pynetdicom import build_role
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE
+from pynetdicom.dsutils import encode
+from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, SOPClassExtendedNegotiation
+from pynetdicom.presentation import PresentationContext, build_context
+from pynetdicom.transport import AddressInformation
+
+from appliance.dicom.associations import ApplicationContext, QuietAssociation, ReadAheadSocket
+from appliance.dicom.inline import StoreReader
+from appliance.dicom.matches import Level, Match, identifier, read_match
+from appliance.dicom.remotes import Caller
+from appliance.dicom.scp import StorageProvider
+from appliance.dicom.sop_classes import (
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    UNCOMPRESSED,
+    VERIFICATION,
+    storage_classes,
+    transfer_syntaxes,
+)
+from appliance.settings.model import LocalAE, RemoteAE, Timeouts
+
+Failure = Literal["unreachable", "rejected", "unsupported", "timeout", "aborted", "status"]
+
+_RELEASE_WITHIN = 5.0
+_LARGEST_PROPOSAL = 128
+_LOW_PRIORITY = 0x0002
+_PENDING = (0xFF00, 0xFF01)
+
+
+class RequestFailed(Exception):
+    """A request to a remote AE failed; `sentence` says what happened and who can mend it.
+
+    `kind` tells how far it came; `status` is the DIMSE status where there was one.
+    """
+
+    def __init__(self, kind: Failure, sentence: str, status: int | None = None) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+        self.sentence = sentence
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class SubOperations:
+    """The last C-MOVE-RSP or C-GET-RSP (PS3.7 Tables 9.1-4 and 9.3-8).
+
+    The counters are None where the remote left them out.
+    """
+
+    status: int
+    completed: int | None
+    failed: int | None
+    warning: int | None
+    comment: str
+
+
+@dataclass(frozen=True, slots=True)
+class Requestor:
+    """Our AE as SCU.
+
+    `proven` are the transfer syntaxes proposed for C-GET; `storage` receives what a C-GET returns;
+    `tls` is used for the remotes whose settings say so.
+    """
+
+    ae: LocalAE
+    timeouts: Timeouts
+    tls: ssl.SSLContext | None = None
+    proven: tuple[str, ...] = ()
+    storage: StorageProvider | None = None
+
+    def echo(self, remote: RemoteAE) -> float:
+        """Verify the connection; return the seconds that it took. Raises RequestFailed."""
+        began = time.monotonic()
+        with self._association(remote, [_context(VERIFICATION)]) as association:
+            request = C_ECHO()
+            request.MessageID = 1
+            request.AffectedSOPClassUID = VERIFICATION
+            for response in self._ask(remote, association, request, VERIFICATION):
+                _require_success(remote, "C-ECHO", response)
+                break
+        return time.monotonic() - began
+
+    def find(self, remote: RemoteAE, level: Level, keys: dict[str, str]) -> Iterator[Match]:
+        """Yield what `remote` has at `level`; `keys` are matching keys by keyword.
+
+        Raises RequestFailed, also after some matches.
+        """
+        with self.finder(remote) as find:
+            yield from find(level, keys)
+
+    @contextmanager
+    def finder(
+        self, remote: RemoteAE
+    ) -> Iterator[Callable[[Level, dict[str, str]], Iterator[Match]]]:
+        """Open an association for C-FIND; the box itself asks one query on each."""
+        extended = [_relational()] if remote.relational else []
+        contexts = [_context(STUDY_ROOT_FIND)]
+        with self._association(remote, contexts, extended) as association:
+            yield lambda level, keys: self._find(remote, association, level, keys)
+
+    def _find(
+        self, remote: RemoteAE, association: QuietAssociation, level: Level, keys: dict[str, str]
+    ) -> Iterator[Match]:
+        request = C_FIND()
+        request.MessageID = 1
+        request.AffectedSOPClassUID = STUDY_ROOT_FIND
+        request.Priority = _LOW_PRIORITY
+        dataset = identifier(level, keys, remote.character_set)
+        request.Identifier = BytesIO(encode(dataset, True, True) or b"")
+        for response in self._ask(remote, association, request, STUDY_ROOT_FIND):
+            if response.Status not in _PENDING:
+                _require_success(remote, "C-FIND", response)
+                return
+            if response.Identifier is not None:
+                yield read_match(level, response.Identifier.getvalue(), remote.character_set)
+
+    def move(
+        self,
+        remote: RemoteAE,
+        study: str,
+        activity: Callable[[], float],
+        progress: Callable[[], None] = lambda: None,
+    ) -> SubOperations:
+        """Have `remote` send the study (original UID) to our AE title.
+
+        `activity` returns the monotonic time of the last C-STORE of this study; `progress` is
+        called at each pending response. Raises RequestFailed when no final response comes.
+        """
+        with self._association(remote, [_context(STUDY_ROOT_MOVE)]) as association:
+            request = C_MOVE()
+            request.MessageID = 1
+            request.AffectedSOPClassUID = STUDY_ROOT_MOVE
+            request.Priority = _LOW_PRIORITY
+            request.MoveDestination = self.ae.title
+            request.Identifier = _study_identifier(study)
+            return self._sub_operations(
+                remote, association, request, STUDY_ROOT_MOVE, activity, progress
+            )
+
+    def get(
+        self,
+        remote: RemoteAE,
+        study: str,
+        activity: Callable[[], float],
+        progress: Callable[[], None] = lambda: None,
+    ) -> SubOperations:
+        """Have `remote` send the study (original UID) on the association that we open."""
+        if self.storage is None:
+            raise ValueError("a C-GET needs a storage service")
+        contexts, roles = self._get_proposal()
+        with self._association(remote, contexts, roles) as association:
+            service = self.storage.for_caller(Caller(remote))
+            association.dul.reader = StoreReader(association.dul, service)
+            request = C_GET()
+            request.MessageID = 1
+            request.AffectedSOPClassUID = STUDY_ROOT_GET
+            request.Priority = _LOW_PRIORITY
+            request.Identifier = _study_identifier(study)
+            return self._sub_operations(
+                remote, association, request, STUDY_ROOT_GET, activity, progress
+            )
+
+    def _get_proposal(self) -> tuple[list[PresentationContext], list[Any]]:
+        """Propose each class uncompressed, then the proven compressed syntaxes while room lasts."""
+        classes = storage_classes(self.ae.profile)
+        syntaxes = transfer_syntaxes(self.ae.profile, self.proven)
+        native = [uid for uid in syntaxes if uid in UNCOMPRESSED[:2]]
+        compressed = [uid for uid in syntaxes if uid not in UNCOMPRESSED]
+        contexts = [_context(STUDY_ROOT_GET)]
+        contexts += [build_context(row.uid, native) for row in classes]
+        for syntax in compressed:
+            contexts += [build_context(row.uid, [syntax]) for row in classes if row.is_image]
+        roles = [build_role(row.uid, scp_role=True) for row in classes]
+        return contexts[:_LARGEST_PROPOSAL], roles
+
+    def _sub_operations(
+        self,
+        remote: RemoteAE,
+        association: QuietAssociation,
+        request: C_MOVE | C_GET,
+        sop_class: str,
+        activity: Callable[[], float],
+        progress: Callable[[], None],
+    ) -> SubOperations:
+        for response in self._ask(remote, association, request, sop_class, activity):
+            if response.Status in _PENDING:
+                progress()
+                continue
+            return SubOperations(
+                status=int(response.Status),
+                completed=response.NumberOfCompletedSuboperations,
+                failed=response.NumberOfFailedSuboperations,
+                warning=response.NumberOfWarningSuboperations,
+                comment=str(response.ErrorComment or ""),
+            )
+        raise RequestFailed("aborted", f"{remote.name} ended the association without an answer")
+
+    def _ask(
+        self,
+        remote: RemoteAE,
+        association: QuietAssociation,
+        request: Any,
+        sop_class: str,
+        activity: Callable[[], float] = lambda: 0.0,
+    ) -> Iterator[Any]:
+        """Send `request` and yield the responses; the caller stops at the final one."""
+        association.dimse.send_msg(request, _context_id(association, sop_class))
+        began = answered = time.monotonic()
+        while True:
+            now = time.monotonic()
+            silent_until = max(answered, activity()) + self.timeouts.response
+            left = min(silent_until, began + self.timeouts.total) - now
+            if left <= 0:
+                raise self._timed_out(remote, association, now - began)
+            try:
+                _, response = association.dimse.msg_queue.get(timeout=min(left, 1.0))
+            except queue.Empty:
+                if association.dul.is_alive():
+                    continue
+                response = None
+            if response is None:
+                raise RequestFailed(
+                    "aborted",
+                    f"{remote.name} broke the association off before it had answered; "
+                    "its own log says why",
+                )
+            answered = time.monotonic()
+            yield response
+
+    def _timed_out(
+        self, remote: RemoteAE, association: QuietAssociation, elapsed: float
+    ) -> RequestFailed:
+        association.connection.cut()
+        if elapsed >= self.timeouts.total:
+            limit = f"the request was not finished within {self.timeouts.total} s"
+        else:
+            limit = f"nothing came for {self.timeouts.response} s"
+        return RequestFailed(
+            "timeout", f"{remote.name} was too slow ({limit}); the connection was closed"
+        )
+
+    @contextmanager
+    def _association(
+        self,
+        remote: RemoteAE,
+        contexts: Sequence[PresentationContext],
+        extended: Sequence[Any] = (),
+    ) -> Iterator[QuietAssociation]:
+        association = self._requested(remote, contexts, extended)
+        try:
+            association.request()
+            _require_established(remote, association, self.ae.title)
+            yield association
+            _release(association)
+        finally:
+            association.connection.cut()
+            association.dul.kill_dul()
+
+    def _requested(
+        self, remote: RemoteAE, contexts: Sequence[PresentationContext], extended: Sequence[Any]
+    ) -> QuietAssociation:
+        address = _resolve(remote)
+        application = ApplicationContext(self.ae.title, self.ae.max_pdu)
+        application.acse_timeout = self.timeouts.association
+        application.connection_timeout = self.timeouts.association
+        application.network_timeout = self.timeouts.association
+        association = QuietAssociation(application, "requestor")
+        local = ("::", 0) if address.is_ipv6 else ("", 0)
+        connection = ReadAheadSocket(
+            association, address=AddressInformation(*local), stall=self.timeouts.response
+        )
+        if remote.tls:
+            if self.tls is None:
+                raise RequestFailed(
+                    "unreachable", f"{remote.name} is set to TLS but the settings have no [tls]"
+                )
+            connection.tls_args = (self.tls, remote.host)
+        association.set_socket(connection)
+        association.acceptor.ae_title = remote.title
+        association.acceptor.address_info = address
+        requestor = association.requestor
+        requestor.address_info = AddressInformation(*local)
+        requestor.ae_title = self.ae.title
+        requestor.maximum_length = self.ae.max_pdu
+        requestor.implementation_class_uid = application.implementation_class_uid
+        requestor.implementation_version_name = application.implementation_version_name
+        for item in extended:
+            requestor.add_negotiation_item(item)
+        for number, context in enumerate(contexts):
+            context.context_id = 2 * number + 1
+        requestor.requested_contexts = list(contexts)
+        return association
+
+
+def _context(sop_class: str) -> PresentationContext:
+    return build_context(sop_class, IMPLICIT_VR_LITTLE_ENDIAN)
+
+
+def _relational() -> SOPClassExtendedNegotiation:
+    """Ask for relational queries (PS3.4 Section C.5.1.1)."""
+    item = SOPClassExtendedNegotiation()
+    item.sop_class_uid = STUDY_ROOT_FIND
+    item.service_class_application_information = b"\x01"
+    return item
+
+
+def _study_identifier(study: str) -> BytesIO:
+    dataset = Dataset()
+    dataset.QueryRetrieveLevel = "STUDY"
+    dataset.StudyInstanceUID = study
+    return BytesIO(encode(dataset, True, True) or b"")
+
+
+def _resolve(remote: RemoteAE) -> AddressInformation:
+    try:
+        found = socket.getaddrinfo(remote.host, remote.port, type=socket.SOCK_STREAM)
+    except OSError:
+        raise RequestFailed(
+            "unreachable",
+            f"the host name {remote.host} of {remote.name} is not known in this network; "
+            "check the name, or write its address",
+        ) from None
+    host, port = found[0][4][:2]
+    return AddressInformation(str(host), int(port))
+
+
+def _context_id(association: QuietAssociation, sop_class: str) -> int:
+    for context_id, context in association._accepted_cx.items():
+        if context.abstract_syntax == sop_class:
+            return context_id
+    raise RequestFailed("unsupported", f"the remote does not offer {sop_class}")
+
+
+def _require_established(remote: RemoteAE, association: QuietAssociation, title: str) -> None:
+    if association.is_established:
+        return
+    answer = association.acceptor.primitive
+    where = f"{remote.name} ({remote.host}:{remote.port})"
+    if isinstance(answer, A_ASSOCIATE) and association.is_rejected:
+        raise RequestFailed("rejected", _rejection_sentence(remote, answer, title))
+    if isinstance(answer, A_ASSOCIATE):
+        raise RequestFailed(
+            "unsupported",
+            f"{where} accepts the association but not the service that was asked for; "
+            "its administrator must enable it for our AE title " + title,
+        )
+    if not association.connection._is_connected and association.connection.socket is None:
+        raise RequestFailed(
+            "unreachable",
+            f"{where} cannot be reached: nothing answers on that port; check that it is "
+            "switched on, that host and port are right, and that no firewall is between",
+        )
+    raise RequestFailed("timeout", f"{where} connects but does not answer as a DICOM AE")
+
+
+def _rejection_sentence(remote: RemoteAE, answer: A_ASSOCIATE, title: str) -> str:
+    reasons = {
+        (1, 3): f"it does not know our AE title {title}: its administrator must register it",
+        (1, 7): f"it does not call itself {remote.title}: correct the title in the settings",
+        (3, 1): "it is congested; it will be asked again",
+        (3, 2): "it has too many associations open; it will be asked again",
+    }
+    key = (int(answer.result_source or 0), int(answer.diagnostic or 0))
+    reason = reasons.get(key, f"source {key[0]}, reason {key[1]}")
+    return f"{remote.name} rejected the association: {reason}"
+
+
+def _require_success(remote: RemoteAE, service: str, response: Any) -> None:
+    status = response.Status
+    if status == 0x0000:
+        return
+    comment = str(getattr(response, "ErrorComment", None) or "")
+    raise RequestFailed(
+        "status",
+        f"{remote.name} answered {service} with status 0x{status:04X}"
+        + (f" ({comment})" if comment else ""),
+        status,
+    )
+
+
+def _release(association: QuietAssociation) -> None:
+    """Release the association; a remote that does not answer the release is cut off."""
+    association.acse.send_release(is_response=False)
+    answer = association.dul.receive_pdu(wait=True, timeout=_RELEASE_WITHIN)
+    if isinstance(answer, A_ABORT | A_P_ABORT) or answer is None:
+        return
+    association.dul.join(_RELEASE_WITHIN)
