@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-from PIL import Image
+if TYPE_CHECKING:
+    import numpy as np
+    from PIL import Image
 
 Format = Literal["jpeg", "png", "webp"]
 
@@ -34,6 +35,9 @@ def encode(pixels: np.ndarray[Any, np.dtype[Any]], format: Format, quality: int 
     graphics of ultrasound are what 4:2:0 smears first.
     Raises ValueError if the format cannot hold so many rows or columns.
     """
+    # Imported here: the AE names formats, and leaves making them to its workers.
+    from PIL import Image
+
     image = Image.fromarray(pixels)
     _check_size(image, format)
     file = BytesIO()

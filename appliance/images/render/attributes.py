@@ -236,6 +236,7 @@ class PixelValue:
     """
 
     tag: int
+    vr: str
     offset: int
     length: int | None
 
@@ -303,9 +304,7 @@ def _elements(
                 raise NotPlain("an unknown value representation")
             vr = code.decode()
         if not depth and tag in PIXEL_TAGS:
-            if length == _UNDEFINED:
-                return PixelValue(tag, at, None), at
-            return PixelValue(tag, at, length), at
+            return PixelValue(tag, vr, at, None if length == _UNDEFINED else length), at
         if length == _UNDEFINED:
             inside = Encoding(True, True) if vr == "UN" else encoding
             after = _sequence_end(data, at, inside, depth + 1)

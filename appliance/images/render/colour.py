@@ -43,9 +43,11 @@ def eight_bits(frame: Frame) -> Array:
         values = values.astype(np.uint16) * 255 // ((1 << stored.stored) - 1)
     else:
         values = values >> (stored.stored - 8)
-    return values.astype(np.uint8)
+    eight: Array = values.astype(np.uint8)
+    return eight
 
 
 def _of_partial(samples: Array) -> Array:
     shifted = samples.astype(np.float32) - np.array([16, 128, 128], np.float32)
-    return np.clip(shifted @ _PARTIAL.T.astype(np.float32) + 0.5, 0, 255).astype(np.uint8)
+    shades: Array = np.clip(shifted @ _PARTIAL.T.astype(np.float32) + 0.5, 0, 255)
+    return shades.astype(np.uint8)

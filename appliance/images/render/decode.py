@@ -11,9 +11,11 @@ import numpy as np
 from appliance.images.render import attributes as a
 from appliance.images.render import codecs, codestream, fragments
 from appliance.images.render.codestream import Codestream
-from appliance.images.render.pixels import Layout, StoredFormat
+from appliance.images.render.limits import Limits
+from appliance.images.render.pixels import Layout, StoredFormat, real
+from appliance.images.render.pixels import layout as layout_of
 from appliance.images.render.refusal import Undecodable
-from appliance.images.render.source import Source
+from appliance.images.render.source import Source, of_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -53,6 +55,9 @@ class Frames:
 
     def _native(self) -> Iterator[Frame]:
         layout, data = self.layout, self._pixels()
+        if layout.format.allocated <= 8 and self.source.swapped:
+            words = np.frombuffer(data[: len(data) // 2 * 2], np.uint16)
+            data = memoryview(words.byteswap().tobytes())
         if layout.format.allocated == 1:
             yield from self._bits(data)
             return
@@ -106,9 +111,9 @@ class Frames:
         for index in range(self.layout.frames):
             stream = streams.frame(index)
             if self.source.transfer_syntax == RLE:
-                cells, planar = codecs.run_length(stream, self.layout), self.layout.planar
+                cells = codecs.run_length(stream, self.layout)
                 yield Frame(
-                    _shaped(cells, self.layout, planar),
+                    _shaped(cells, self.layout, self.layout.samples > 1),
                     self.layout.format,
                     self.layout.photometric,
                 )
@@ -142,6 +147,13 @@ class Frames:
         if self.source.pixels is None:
             raise Undecodable("The dataset has no pixel data.")
         return self.source.pixels
+
+
+def stored_values(file: bytes) -> list[Array]:
+    """The stored values of each frame of a DICOM file in memory, as numbers."""
+    source = of_file(memoryview(file), Limits())
+    frames = Frames(source, layout_of(source, Limits()))
+    return [real(frame.samples, frame.format) for frame in frames]
 
 
 def _photometric(header: Codestream, named: str) -> str:

@@ -13,9 +13,9 @@ from appliance.images.render.attributes import Attributes
 from appliance.images.render.decode import Frame, Frames
 from appliance.images.render.groups import Groups, groups
 from appliance.images.render.modality import Modality, Rescale, modality
-from appliance.images.render.pixels import StoredFormat
+from appliance.images.render.pixels import StoredFormat, real
 from appliance.images.render.presentation import inverted
-from appliance.images.render.table import Stages, Tables, real
+from appliance.images.render.table import Stages, Tables
 from appliance.images.render.voi import Extent, Voi, voi
 
 Array = np.ndarray[Any, np.dtype[Any]]

@@ -10,8 +10,8 @@ from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attribute, Attributes
 from appliance.images.render.decode import Frame
 from appliance.images.render.lut import descriptor, entries
+from appliance.images.render.pixels import real
 from appliance.images.render.refusal import Undecodable
-from appliance.images.render.table import real
 
 Array = np.ndarray[Any, np.dtype[Any]]
 

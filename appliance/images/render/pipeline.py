@@ -46,8 +46,7 @@ class Renderer:
 
     def file(self, path: Path) -> Iterator[Picture]:
         """The pictures of a DICOM file; see `dataset`. OSError if it cannot be read."""
-        with opened(path, self.limits) as source:
-            yield from self.source(source)
+        yield from self.source(opened(path, self.limits))
 
     def dataset(self, dataset: Dataset) -> Iterator[Picture]:
         """The pictures of a dataset, in the order of its frames, each made when it is asked for.

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
 
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attributes
 from appliance.images.render.limits import Limits
 from appliance.images.render.refusal import Undecodable
 from appliance.images.render.source import Source
+
+Array = np.ndarray[Any, np.dtype[Any]]
 
 GREY = frozenset({"MONOCHROME1", "MONOCHROME2"})
 _THREE_SAMPLES = frozenset(
@@ -56,6 +61,22 @@ class Layout:
     def frame_samples(self) -> int:
         """Samples in one frame, chroma at full resolution."""
         return self.rows * self.columns * self.samples
+
+
+def real(cells: Array, stored: StoredFormat) -> Array:
+    """Stored values as numbers: other bits masked out, sign extended. Floating point as it is."""
+    if cells.dtype.kind == "f":
+        return cells
+    if stored.stored == stored.allocated and stored.allocated >= 8:
+        if not stored.signed:
+            return cells
+        size = cells.dtype.itemsize
+        return cells.astype(f"u{size}", copy=False).view(f"i{size}")
+    values: Array = (cells.astype(np.int64) >> stored.shift) & ((1 << stored.stored) - 1)
+    if stored.signed:
+        sign = 1 << (stored.stored - 1)
+        values = (values ^ sign) - sign
+    return values
 
 
 def layout(source: Source, limits: Limits) -> Layout:

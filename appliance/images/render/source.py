@@ -9,8 +9,6 @@ from __future__ import annotations
 import mmap
 import os
 import zlib
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -37,7 +35,7 @@ IMPLICIT = "1.2.840.10008.1.2"
 EXPLICIT = "1.2.840.10008.1.2.1"
 BIG_ENDIAN = "1.2.840.10008.1.2.2"
 DEFLATED = "1.2.840.10008.1.2.1.99"
-_NATIVE = {IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED}
+NATIVE = {IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED}
 
 _GROUP_LENGTH = b"\x02\x00\x00\x00UL\x04\x00"
 _TRANSFER_SYNTAX = b"\x02\x00\x10\x00UI"
@@ -58,15 +56,21 @@ class Source:
     pixel_tag: int
     pixels: memoryview | None
     little_endian: bool
+    words: bool = True
+    """Whether native pixels are encoded as words (VR OW)."""
+
+    @property
+    def swapped(self) -> bool:
+        """Whether the bytes of each pair change places (PS3.5 Section A.3 on OW)."""
+        return self.words and not self.little_endian
 
     @property
     def encapsulated(self) -> bool:
         """Whether the pixels are a sequence of fragments (PS3.5 Section A.4)."""
-        return self.transfer_syntax not in _NATIVE
+        return self.transfer_syntax not in NATIVE
 
 
-@contextmanager
-def opened(path: Path, limits: Limits) -> Iterator[Source]:
+def opened(path: Path, limits: Limits) -> Source:
     """The instance in a DICOM file (PS3.10), of the plain form that the archive writes or not.
 
     Raises Undecodable if the file cannot be read as DICOM, and OSError if it cannot be read.
@@ -79,12 +83,15 @@ def opened(path: Path, limits: Limits) -> Iterator[Source]:
     finally:
         os.close(descriptor)
     # The map is not closed by hand: arrays may still look into it; it goes with the last of them.
-    data = memoryview(mapped)
+    return of_file(memoryview(mapped), limits)
+
+
+def of_file(data: memoryview, limits: Limits) -> Source:
+    """The instance in the bytes of a DICOM file; Undecodable if they cannot be read as DICOM."""
     try:
-        source = _plain(data, limits)
+        return _plain(data, limits)
     except NotPlain:
-        source = _lenient(path, data, limits)
-    yield source
+        return _lenient(data, limits)
 
 
 def of_dataset(dataset: Dataset) -> Source:
@@ -96,10 +103,15 @@ def of_dataset(dataset: Dataset) -> Source:
         native = EXPLICIT if implicit is False else IMPLICIT
         syntax = BIG_ENDIAN if little is False else native
     for tag in (PIXELS, FLOAT_PIXELS, DOUBLE_PIXELS):
-        _, value = DatasetAttributes(dataset).element(Attribute(tag, "OW"))
+        vr, value = DatasetAttributes(dataset).element(Attribute(tag, "OW"))
         if isinstance(value, (bytes, bytearray, memoryview)):
             return Source(
-                DatasetAttributes(dataset), syntax, tag, memoryview(value), syntax != BIG_ENDIAN
+                DatasetAttributes(dataset),
+                syntax,
+                tag,
+                memoryview(value),
+                little_endian=syntax != BIG_ENDIAN,
+                words=vr != "OB",
             )
     return Source(DatasetAttributes(dataset), syntax, 0, None, True)
 
@@ -114,10 +126,17 @@ def _plain(data: memoryview, limits: Limits) -> Source:
     attributes, found = scan(body, encoding)
     if found is None:
         return Source(attributes, syntax, 0, None, encoding.little_endian)
-    if (found.length is None) == (syntax in _NATIVE):
+    if (found.length is None) == (syntax in NATIVE):
         raise NotPlain("pixel data of the other kind than the transfer syntax says")
     end = len(body) if found.length is None else min(found.offset + found.length, len(body))
-    return Source(attributes, syntax, found.tag, body[found.offset : end], encoding.little_endian)
+    return Source(
+        attributes,
+        syntax,
+        found.tag,
+        body[found.offset : end],
+        little_endian=encoding.little_endian,
+        words=found.vr != "OB",
+    )
 
 
 def _meta(data: memoryview) -> tuple[str, int]:
@@ -147,7 +166,7 @@ def _inflated(data: memoryview, limits: Limits) -> memoryview:
     return memoryview(plain)
 
 
-def _lenient(path: Path, data: memoryview, limits: Limits) -> Source:
+def _lenient(data: memoryview, limits: Limits) -> Source:
     """The source in a file that departs from the standard in ways pydicom forgives."""
     try:
         if _meta(data)[0] == DEFLATED:

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from appliance.images.render.modality import Modality
-from appliance.images.render.pixels import StoredFormat
+from appliance.images.render.pixels import StoredFormat, real
 from appliance.images.render.voi import Voi
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -39,28 +39,6 @@ class Stages:
         if self.inverted:
             fraction = 1 - fraction
         return (fraction * 255 + _ROUNDING).astype(np.uint8)
-
-
-def real(cells: Array, stored: StoredFormat) -> Array:
-    """Stored values as numbers: other bits masked out, sign extended. Floating point as it is.
-
-    The result is a signed integer array wide enough, or the input if nothing needs doing.
-    """
-    if cells.dtype.kind == "f":
-        return cells
-    if stored.stored == stored.allocated:
-        if not stored.signed:
-            return cells
-        return (
-            cells.view(cells.dtype.newbyteorder("=").str.replace("u", "i"))
-            if (cells.dtype.isnative)
-            else cells.astype(cells.dtype.newbyteorder("=")).view(f"i{cells.dtype.itemsize}")
-        )
-    values = (cells.astype(np.int64) >> stored.shift) & ((1 << stored.stored) - 1)
-    if stored.signed:
-        sign = 1 << (stored.stored - 1)
-        values = (values ^ sign) - sign
-    return values
 
 
 @dataclass(slots=True)

@@ -1,0 +1,151 @@
+"""Which transfer syntaxes are really decoded here: a tiny sample of each is decoded and compared.
+
+Decoders come and go with the libraries a machine has, and are wrong at times; what is negotiated on
+the wire is what was proved at start. The proof loads every image library, so it has a process of
+its own: `prove_in_subprocess`, or `python -m appliance.images.decoders`, which prints one JSON
+object a line. The samples, and how they were made, are in `decoder_samples.toml`.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_ROWS, _COLUMNS = 12, 16
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Whether a transfer syntax is decoded, by which decoder, and if not, why not."""
+
+    transfer_syntax: str
+    name: str
+    decoder: str
+    works: bool
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A DICOM file of one transfer syntax, and what its pixels are, to within `tolerance`."""
+
+    transfer_syntax: str
+    name: str
+    pattern: str
+    tolerance: int
+    file: bytes
+
+
+def samples() -> tuple[Sample, ...]:
+    """All samples, in the order in which they are proved."""
+    text = files("appliance.images").joinpath("decoder_samples.toml").read_text("ascii")
+    return tuple(
+        Sample(
+            transfer_syntax=one["transfer_syntax"],
+            name=one["name"],
+            pattern=one["pattern"],
+            tolerance=one["tolerance"],
+            file=base64.b64decode(one["file"]),
+        )
+        for one in tomllib.loads(text)["sample"]
+    )
+
+
+def prove(transfer_syntaxes: Sequence[str] = ()) -> tuple[Proof, ...]:
+    """Decode the samples of these transfer syntaxes, or all, in this process."""
+    return tuple(_proofs(transfer_syntaxes))
+
+
+def prove_in_subprocess(timeout: float = _PATIENCE) -> tuple[Proof, ...]:
+    """`prove` in a process that ends with it.
+
+    A decoder that crashes, or is not done within `timeout` seconds, is one that does not work; the
+    proof goes on after it.
+    """
+    left = [sample.transfer_syntax for sample in samples()]
+    names = {sample.transfer_syntax: sample.name for sample in samples()}
+    proofs: list[Proof] = []
+    while left:
+        done, end = _run(left, timeout)
+        proofs.extend(done)
+        left = left[len(done) :]
+        if left:
+            culprit = left.pop(0)
+            proofs.append(Proof(culprit, names[culprit], "", False, end))
+    return tuple(proofs)
+
+
+def _run(transfer_syntaxes: Sequence[str], timeout: float) -> tuple[list[Proof], str]:
+    """The proofs a new process made, and how it ended if it did not make all of them."""
+    command = [sys.executable, "-m", "appliance.images.decoders", *transfer_syntaxes]
+    try:
+        ended = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
+        output, code = ended.stdout, ended.returncode
+        end = f"its decoder ended the process (status {code})"
+    except subprocess.TimeoutExpired as late:
+        output, end = late.stdout or b"", f"its decoder was not done within {timeout:g} s"
+    whole = output[: output.rfind(b"\n") + 1]
+    return [Proof(**json.loads(line)) for line in whole.splitlines()], end
+
+
+def _proofs(transfer_syntaxes: Sequence[str]) -> Iterator[Proof]:
+    for sample in samples():
+        if not transfer_syntaxes or sample.transfer_syntax in transfer_syntaxes:
+            yield _proof(sample)
+
+
+def _proof(sample: Sample) -> Proof:
+    # Imported here: to name the proofs of another process, no image library is needed.
+    from appliance.images.render import Refusal, codecs
+    from appliance.images.render.decode import stored_values
+
+    decoder = codecs.decoder_of(sample.transfer_syntax)
+    try:
+        (values,) = stored_values(sample.file)
+        reason = _difference(values, sample)
+    except Refusal as refusal:
+        reason = refusal.reason
+    except Exception as error:  # whatever a library raises, it does not decode
+        reason = f"{type(error).__name__}: {error}"
+    return Proof(sample.transfer_syntax, sample.name, decoder, not reason, reason)
+
+
+def _difference(values: np.ndarray[Any, Any], sample: Sample) -> str:
+    """What is wrong with decoded values; "" if nothing is."""
+    expected = _expected(sample.pattern)
+    if values.shape != (_ROWS, _COLUMNS):
+        return f"decoded to an array of shape {values.shape}"
+    worst = max(
+        abs(int(values[y, x]) - expected[y][x]) for y in range(_ROWS) for x in range(_COLUMNS)
+    )
+    return "" if worst <= sample.tolerance else f"decoded values are wrong by up to {worst}"
+
+
+def _expected(pattern: str) -> list[list[int]]:
+    shapes = {
+        "sharp": lambda x, y: (211 * x + 977 * y) % 4096 - 2048,
+        "raised": lambda x, y: (211 * x + 977 * y) % 4096,
+        "smooth8": lambda x, y: 10 * x + 5 * y,
+        "smooth12": lambda x, y: 160 * x + 80 * y,
+    }
+    return [[shapes[pattern](x, y) for x in range(_COLUMNS)] for y in range(_ROWS)]
+
+
+def _main(transfer_syntaxes: Sequence[str]) -> None:
+    for proof in _proofs(transfer_syntaxes):
+        print(json.dumps(asdict(proof)), flush=True)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])
