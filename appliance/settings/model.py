@@ -11,9 +11,10 @@ An absent optional value is None. Instances made in Python are not checked: `rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import Field, dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import Field, dataclass, field, fields
 from datetime import date
+from inspect import getdoc
 from typing import Any, Literal
 
 from appliance.settings.kinds import (
@@ -50,6 +51,15 @@ class ListOf:
 
     kind: Kind[Any]
 
+    @property
+    def expected(self) -> str:
+        """What may be written."""
+        return f"a list in square brackets, in it {self.kind.expected}"
+
+    def write(self, value: tuple[Any, ...]) -> str:
+        """Return the TOML text."""
+        return f"[{', '.join(map(self.kind.write, value))}]"
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -85,10 +95,20 @@ def setting_of(of: Field[Any]) -> Setting:
     return setting
 
 
-def _means(
-    kind: Kind[Any] | ListOf | Table | Tables, meaning: str, *, sample: Any = None, key: str = ""
-) -> Mapping[str, Setting]:
-    return {KEY: Setting(kind, meaning, sample, key)}
+def keys_of(model: type) -> Iterator[tuple[str, Field[Any], Setting]]:
+    """Yield the keys of one of the model's classes as the file has them, with field and setting."""
+    for each in fields(model):
+        setting = setting_of(each)
+        yield setting.key or each.name, each, setting
+
+
+def _means(kind: Kind[Any] | ListOf, meaning: str, *, sample: Any = None) -> Mapping[str, Setting]:
+    return {KEY: Setting(kind, meaning, sample)}
+
+
+def _table(kind: Table | Tables, *, key: str = "") -> Mapping[str, Setting]:
+    """Document a table with the words of its class."""
+    return {KEY: Setting(kind, getdoc(kind.model) or "", key=key)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +216,8 @@ class TLS:
         default=None,
         metadata=_means(
             Pem("CERTIFICATE"),
-            "The certificates, in PEM, of the authorities whose remotes we trust. None: those of "
-            "the operating system.",
+            "The certificates, in PEM, of the authorities whose remotes we trust. Needed unless "
+            "require_certificate is false.",
             sample=Pem("CERTIFICATE").sample,
         ),
     )
@@ -215,7 +235,10 @@ class TLS:
 
 @dataclass(frozen=True, slots=True)
 class RemoteAE:
-    """A DICOM application entity that we know: a PACS, a modality, a workstation."""
+    """A DICOM application entity that we know: a PACS, a modality, a workstation.
+
+    One table for each. Nobody else may call us.
+    """
 
     name: str = field(
         metadata=_means(
@@ -350,9 +373,7 @@ class Query:
     )
     timeouts: Timeouts = field(
         default=Timeouts(),
-        metadata=_means(
-            Table(Timeouts), "When a query or a retrieval that does not end is given up."
-        ),
+        metadata=_table(Table(Timeouts)),
     )
     settle: int = field(
         default=10,
@@ -376,7 +397,7 @@ class Query:
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """A patient whose images are wanted."""
+    """A patient whose images are wanted. One table for each."""
 
     patient_id: str = field(
         repr=False,
@@ -497,50 +518,16 @@ class Settings:
             sample=1,
         )
     )
-    box: Box = field(default=Box(), metadata=_means(Table(Box), "The box itself."))
-    ae: LocalAE = field(
-        default=LocalAE(),
-        metadata=_means(
-            Table(LocalAE),
-            "Our own DICOM application entity: what a remote must know to call us, and how we "
-            "answer.",
-        ),
-    )
-    tls: TLS | None = field(
-        default=None,
-        metadata=_means(
-            Table(TLS), "A second port that speaks TLS. Without this table there is none."
-        ),
-    )
+    box: Box = field(default=Box(), metadata=_table(Table(Box)))
+    ae: LocalAE = field(default=LocalAE(), metadata=_table(Table(LocalAE)))
+    tls: TLS | None = field(default=None, metadata=_table(Table(TLS)))
     remotes: tuple[RemoteAE, ...] = field(
-        default=(),
-        metadata=_means(
-            Tables(RemoteAE),
-            "The DICOM application entities that we know: one [[remote]] for each PACS, modality "
-            "or workstation. Nobody else may call us.",
-            key="remote",
-        ),
+        default=(), metadata=_table(Tables(RemoteAE), key="remote")
     )
-    query: Query = field(
-        default=Query(),
-        metadata=_means(
-            Table(Query), "When and how remotes are asked for what the watched patients have."
-        ),
-    )
-    watch: tuple[Watch, ...] = field(
-        default=(),
-        metadata=_means(
-            Tables(Watch), "The patients whose images are wanted: one [[watch]] for each."
-        ),
-    )
-    images: Images = field(
-        default=Images(),
-        metadata=_means(Table(Images), "What is made of a received dataset."),
-    )
-    storage: Storage = field(
-        default=Storage(),
-        metadata=_means(Table(Storage), "How much of the disk is used, and for how long."),
-    )
+    query: Query = field(default=Query(), metadata=_table(Table(Query)))
+    watch: tuple[Watch, ...] = field(default=(), metadata=_table(Tables(Watch)))
+    images: Images = field(default=Images(), metadata=_table(Table(Images)))
+    storage: Storage = field(default=Storage(), metadata=_table(Table(Storage)))
 
     def remote(self, name: str) -> RemoteAE:
         """Return the remote of this name; LookupError naming those there are, if there is none."""

@@ -63,7 +63,7 @@ class Quantity(Kind[int]):
         """Return the quantity in the largest unit that leaves no fraction."""
         unit, factor = next(
             (unit, factor)
-            for unit, factor in reversed(self.units.items())
+            for unit, factor in reversed(list(self.units.items()))
             if value % factor == 0 and (value or factor == 1)
         )
         number = value // factor

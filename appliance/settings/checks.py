@@ -1,0 +1,184 @@
+"""Mistakes that no value shows alone: settings that contradict each other."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any
+
+from appliance.settings.kinds import did_you_mean, quoted
+from appliance.settings.model import TLS, LocalAE, Query, RemoteAE
+from appliance.settings.problems import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What was read without a mistake, values and whole tables, and the paths of what was not."""
+
+    values: dict[Path, Any]
+    faulty: set[Path]
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A value that is right alone and wrong beside another, `beside`, where there is one."""
+
+    path: Path
+    expected: str
+    found: str
+    remedy: str
+    beside: Path | None = None
+
+
+def contradictions(reading: Reading) -> tuple[Contradiction, ...]:
+    """Return all contradictions between settings; what was not read is not judged."""
+    checks: tuple[Callable[[Reading], Iterator[Contradiction]], ...] = (
+        _same_port_twice,
+        _nobody_to_trust,
+        _names_twice,
+        _remotes_that_call_alike,
+        _pauses_that_shrink,
+        _remotes_not_there,
+        _two_pseudonyms,
+        _number_as_pseudonym,
+    )
+    return tuple(found for check in checks for found in check(reading))
+
+
+def _entries(reading: Reading, table: str, key: str) -> list[tuple[Path, Any]]:
+    """Return the values of one key in all tables of a list, by path."""
+    return [
+        (path, value)
+        for path, value in reading.values.items()
+        if len(path) == 3 and path[0] == table and path[2] == key
+    ]
+
+
+def _same_port_twice(reading: Reading) -> Iterator[Contradiction]:
+    ae, tls = reading.values.get(("ae",), LocalAE()), reading.values.get(("tls",))
+    if isinstance(tls, TLS) and isinstance(ae, LocalAE) and tls.port == ae.port:
+        yield Contradiction(
+            ("tls", "port"),
+            "a port of its own",
+            f"the port of [ae], {ae.port}",
+            "give one of them another port",
+        )
+
+
+def _nobody_to_trust(reading: Reading) -> Iterator[Contradiction]:
+    tls = reading.values.get(("tls",))
+    if isinstance(tls, TLS) and tls.require_certificate and tls.authorities is None:
+        yield Contradiction(
+            ("tls", "authorities"),
+            "the certificates of the authorities whose remotes we trust",
+            "nothing",
+            "add the key authorities, or require_certificate = false",
+        )
+
+
+def _names_twice(reading: Reading) -> Iterator[Contradiction]:
+    first: dict[str, Path] = {}
+    for path, name in _entries(reading, "remote", "name"):
+        if name in first:
+            yield Contradiction(
+                path, "a name of its own", quoted(name), "choose another name", first[name]
+            )
+        first.setdefault(name, path)
+
+
+def _remotes_that_call_alike(reading: Reading) -> Iterator[Contradiction]:
+    remotes = [
+        (path, value)
+        for path, value in reading.values.items()
+        if len(path) == 2 and isinstance(value, RemoteAE)
+    ]
+    for (beside, earlier), (path, remote) in combinations(remotes, 2):
+        titles = set(earlier.calling_titles) & set(remote.calling_titles)
+        if titles and _overlap(earlier, remote):
+            yield Contradiction(
+                path,
+                "remotes that differ in the AE title or in the address from which they call",
+                f"{quoted(min(titles))} from the same address",
+                "put them together, or give each its own calls_as or calls_from",
+                beside,
+            )
+
+
+def _overlap(one: RemoteAE, other: RemoteAE) -> bool:
+    return any(_same(mine, theirs) for mine in one.origins for theirs in other.origins)
+
+
+def _same(one: str, other: str) -> bool:
+    try:
+        mine, theirs = ipaddress.ip_network(one), ipaddress.ip_network(other)
+    except ValueError:
+        return one.casefold().rstrip(".") == other.casefold().rstrip(".")
+    return mine.version == theirs.version and mine.overlaps(theirs)
+
+
+def _pauses_that_shrink(reading: Reading) -> Iterator[Contradiction]:
+    query = reading.values.get(("query",))
+    if isinstance(query, Query) and query.retry_longest < query.retry_first:
+        yield Contradiction(
+            ("query", "retry_longest"),
+            "at least the time of retry_first",
+            "a shorter time",
+            "write a longer time here, or a shorter one for retry_first",
+        )
+
+
+def _remotes_not_there(reading: Reading) -> Iterator[Contradiction]:
+    if any(path[0] == "remote" and path[-1] in ("remote", "name") for path in reading.faulty):
+        return  # Some remote has a name that is not known.
+    queried = {
+        name: reading.values.get((*path[:2], "query"), True)
+        for path, name in _entries(reading, "remote", "name")
+    }
+    for path, name in reading.values.items():
+        if len(path) != 4 or (path[0], path[2]) != ("watch", "remotes"):
+            continue
+        if name not in queried:
+            meant = did_you_mean(name, queried)
+            known = ", ".join(map(quoted, queried)) or "there is none yet"
+            remedy = f"did you mean {quoted(meant)}?" if meant else f"write one of these: {known}"
+            yield Contradiction(path, "the name of a [[remote]]", quoted(name), remedy)
+        elif not queried[name]:
+            yield Contradiction(
+                path,
+                "a remote that may be queried",
+                f"{quoted(name)}, which has query = false",
+                "write query = true there, or remove it here",
+            )
+
+
+def _two_pseudonyms(reading: Reading) -> Iterator[Contradiction]:
+    pseudonyms = dict(_entries(reading, "watch", "pseudonym"))
+    first: dict[str, tuple[Path, str]] = {}
+    for path, patient in _entries(reading, "watch", "patient_id"):
+        at: Path = (*path[:2], "pseudonym")
+        if at not in pseudonyms:
+            continue
+        beside, pseudonym = first.setdefault(patient, (at, pseudonyms[at]))
+        if pseudonym != pseudonyms[at]:
+            yield Contradiction(
+                at,
+                "the pseudonym that this patient has already",
+                "another one",
+                "write the same pseudonym in all entries of a patient",
+                beside,
+            )
+
+
+def _number_as_pseudonym(reading: Reading) -> Iterator[Contradiction]:
+    pseudonyms = dict(_entries(reading, "watch", "pseudonym"))
+    for path, patient in _entries(reading, "watch", "patient_id"):
+        at: Path = (*path[:2], "pseudonym")
+        if pseudonyms.get(at) == patient:
+            yield Contradiction(
+                at,
+                "a pseudonym",
+                "the patient's own number",
+                "write one that does not tell who the patient is, or leave the key out",
+            )
