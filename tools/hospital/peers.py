@@ -208,6 +208,22 @@ def _dcmqrscp_configuration(node: Node, storage: Path, destinations: Sequence[No
     )
 
 
+def _fill(folder: Path, files: Sequence[Path], store: Callable[[Sequence[Path]], None]) -> None:
+    """Store `files` unless that was done already, in full, for a peer that had this folder."""
+    contents = folder / "contents.txt"
+    wanted = "".join(f"{file}\n" for file in files)
+    if not contents.exists() or contents.read_text() != wanted:
+        store(files)
+        contents.write_text(wanted)
+
+
+def _index(storage: Path, files: Sequence[Path]) -> None:
+    copies = [storage / f"{number:05d}" for number in range(len(files))]
+    for file, copy in zip(files, copies, strict=True):
+        shutil.copyfile(file, copy)
+    subprocess.run([program("dcmqridx"), storage, *copies], check=True, capture_output=True)
+
+
 @contextmanager
 def dcmqrscp(
     folder: Path,
@@ -222,12 +238,8 @@ def dcmqrscp(
     node = Node(title, free_port())
     (folder / "dcmqrscp.cfg").write_text(_dcmqrscp_configuration(node, storage, destinations))
     command = [program("dcmqrscp"), "--config", str(folder / "dcmqrscp.cfg"), *options]
-    if files and not (storage / "index.dat").exists():
-        copies = [storage / f"{number:05d}" for number in range(len(files))]
-        for file, copy in zip(files, copies, strict=True):
-            shutil.copyfile(file, copy)
-        subprocess.run([program("dcmqridx"), storage, *copies], check=True, capture_output=True)
     if files:
+        _fill(folder, files, lambda files: _index(storage, files))
         profiles = folder / "profiles.cfg"
         profiles.write_text(_profiles(map(presentation, files)))
         command += ["--assoc-config-file", str(profiles), "in", "out"]
@@ -260,11 +272,9 @@ def orthanc(
         **settings,
     }
     (folder / "orthanc.json").write_text(json.dumps(configuration, indent=1))
-    full = (folder / "storage").exists()
     command = [program("Orthanc"), str(folder / "orthanc.json")]
     with running(command, node, folder, web=f"http://127.0.0.1:{web}") as peer:
-        if not full:
-            peer.store(files)
+        _fill(folder, files, peer.store)
         yield peer
 
 
@@ -292,12 +302,10 @@ def qrscp(
     for to in destinations:
         sections += [f"[{to.title}]", f"address: {to.host}", f"port: {to.port}"]
     (folder / "qrscp.ini").write_text("\n".join(sections) + "\n")
-    full = (folder / "storage").exists()
     application = Path(__file__).with_name("qrscp.py")
     command = [sys.executable, "-P", str(application), "-c", str(folder / "qrscp.ini")]
     with running(command, node, folder) as peer:
-        if not full:
-            peer.store(files)
+        _fill(folder, files, peer.store)
         yield peer
 
 
