@@ -1,1 +1,23 @@
-"""Removes the patient's identity from a dataset, in memory."""
+"""De-identification: bytes of a dataset in, bytes without identity out, before the disk sees them.
+
+`Deidentifier.header` is the way in; `clear.CLEARED` and `table` say what the profiles do.
+"""
+
+from appliance.images.deidentify.clear import CLEARED
+from appliance.images.deidentify.deidentifier import Deidentifier, Header, Identity, Profile
+from appliance.images.deidentify.elements import Encoding, Malformed
+from appliance.images.deidentify.part10 import deidentify_file, encoding_of
+from appliance.images.deidentify.table import EDITION
+
+__all__ = [
+    "CLEARED",
+    "EDITION",
+    "Deidentifier",
+    "Encoding",
+    "Header",
+    "Identity",
+    "Malformed",
+    "Profile",
+    "deidentify_file",
+    "encoding_of",
+]
