@@ -23,11 +23,10 @@ from appliance.dicom.associations import ApplicationContext, QuietAssociation, R
 from appliance.dicom.inline import StoreReader, StoreService
 from appliance.dicom.remotes import Caller, Remotes
 from appliance.dicom.sop_classes import (
-    EXPLICIT_VR_LITTLE_ENDIAN,
-    IMPLICIT_VR_LITTLE_ENDIAN,
     VERIFICATION,
     storage_classes,
     transfer_syntaxes,
+    verification_syntaxes,
 )
 from appliance.settings.model import LocalAE
 
@@ -305,11 +304,7 @@ def supported_contexts(ae: LocalAE, proven: Sequence[str]) -> tuple[Presentation
 
     `proven` are the transfer syntaxes that a decoder of this machine decodes.
     """
-    verification = (
-        [IMPLICIT_VR_LITTLE_ENDIAN]
-        if ae.profile == "strict"
-        else [EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN]
-    )
     syntaxes = list(transfer_syntaxes(ae.profile, proven))
     storage = [build_context(row.uid, syntaxes) for row in storage_classes(ae.profile)]
-    return (build_context(VERIFICATION, verification), *storage)
+    verification = build_context(VERIFICATION, list(verification_syntaxes(ae.profile)))
+    return (verification, *storage)

@@ -91,6 +91,13 @@ def transfer_syntaxes(profile: Profile, proven: Sequence[str]) -> tuple[str, ...
     return native + tuple(uid for uid in proven if uid not in UNCOMPRESSED)
 
 
+def verification_syntaxes(profile: Profile) -> tuple[str, ...]:
+    """Return the transfer syntaxes accepted for Verification, the preferred one first."""
+    if profile == "strict":
+        return (IMPLICIT_VR_LITTLE_ENDIAN,)
+    return (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+
+
 def _classes(suffixes: Sequence[str], is_image: bool) -> tuple[StorageClass, ...]:
     return tuple(StorageClass(_STORAGE + suffix, is_image) for suffix in suffixes)
 

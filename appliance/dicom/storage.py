@@ -222,10 +222,13 @@ class InstanceReception:
 
     def _read_header(self, complete: bool) -> bool:
         """De-identify what came so far; True once the whole header is known."""
-        character_set = self._service.caller.remote and self._service.caller.remote.character_set
+        remote = self._service.caller.remote
         try:
             header = self._storage.deidentifier.header(
-                self._head, self._encoding, complete=complete, character_set=character_set
+                self._head,
+                self._encoding,
+                complete=complete,
+                character_set=remote.character_set if remote else None,
             )
         except Malformed as error:
             raise _not_understood(str(error)) from None
@@ -341,6 +344,7 @@ class InstanceReception:
             bytes=size,
             remote=self._service.caller.name,
             warning=status.comment or None,
+            patient=mapped.patient_id or None,
         )
 
     def _verdict(self, header: Header) -> StoreStatus:

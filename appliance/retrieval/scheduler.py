@@ -7,11 +7,11 @@ remote is left alone for growing pauses, which survive a restart in the catalogu
 import logging
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 
-from appliance.archive.catalogue import Catalogue
-from appliance.archive.requests import FetchRequest, Requests
+from appliance.archive.catalogue import Catalogue, CatalogueFailed
+from appliance.archive.requests import FetchRequest, Requests, RequestsFailed
 from appliance.dicom.matches import Match
 from appliance.dicom.scu import RequestFailed
 from appliance.retrieval.planner import Planner
@@ -20,6 +20,11 @@ from appliance.retrieval.watchlist import WatchList
 from appliance.settings.model import Query, RemoteAE
 
 LOGGER = logging.getLogger(__name__)
+
+PAUSE_WHEN_UNWRITABLE = 5.0
+"""Seconds to wait when the archive cannot be written."""
+
+_REMOTE_IS_DOWN = ("unreachable", "rejected", "timeout", "aborted")
 
 TICK = 0.5
 """Seconds between two looks for a request made by hand."""
@@ -41,6 +46,20 @@ class Rounds:
     clock: Callable[[], float] = time.time
 
 
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What was done about one study: instances listed and missing, and how fetching them ended."""
+
+    listed: int
+    missing: int
+    retrieval: Retrieval | None = None
+
+    @property
+    def arrived(self) -> int:
+        """How many instances became durable."""
+        return self.retrieval.arrived if self.retrieval else 0
+
+
 @dataclass(slots=True, eq=False)
 class RemoteSchedule:
     """The schedule of one remote. `run` is its loop, `stop` ends it."""
@@ -60,8 +79,13 @@ class RemoteSchedule:
         self._due = self._first_due()
         while not self._stopping.is_set():
             self.rounds.beat(self.name)
-            if not self._serve_requests():
-                self._round_if_due()
+            try:
+                if not self._serve_requests():
+                    self._round_if_due()
+            except (CatalogueFailed, RequestsFailed) as error:
+                # A full disk passes; the schedule goes on when there is room again.
+                LOGGER.warning("%s waits: %s", self.name, error)
+                self._stopping.wait(PAUSE_WHEN_UNWRITABLE)
             self._stopping.wait(TICK)
 
     def stop(self) -> None:
@@ -102,20 +126,19 @@ class RemoteSchedule:
             self._serve_requests()
             self._fetch(study.study, by_hand=False)
 
-    def _fetch(self, study: str, by_hand: bool) -> Retrieval | None:
-        """Fetch what is missing of `study`; None when nothing is, or its pause is not over."""
+    def _fetch(self, study: str, by_hand: bool) -> Fetched:
+        """Fetch what is missing of `study`, unless nothing is or its pause is not over."""
         rounds = self.rounds
         plan = rounds.planner.plan(self.remote, study)
-        if by_hand and not plan.listed:
-            return Retrieval("failed", 0, 0, f"{self.remote.name} has no such study")
+        fetched = Fetched(len(plan.listed), len(plan.missing))
         if not plan.missing:
-            return None
+            return fetched
         if not by_hand and not rounds.catalogue.retrieval_due(plan.mapped, rounds.clock()):
-            return None
+            return fetched
         retrieval = rounds.retriever.retrieve(plan, lambda: rounds.beat(self.name))
         if retrieval.result != "complete":
             rounds.catalogue.event("warning", self.remote.name, retrieval.sentence)
-        return retrieval
+        return replace(fetched, retrieval=retrieval)
 
     def _failed(self, failure: RequestFailed) -> float:
         rounds = self.rounds
@@ -139,16 +162,30 @@ class RemoteSchedule:
 
     def _serve(self, request: FetchRequest) -> None:
         rounds = self.rounds
+        fetched: list[Fetched] = []
         try:
             studies = self._asked_for(request)
-            rounds.requests.progress(request.id, studies=len(studies))
-            retrievals = [self._fetch(study, by_hand=True) for study in studies]
+            for study in studies:
+                fetched.append(self._fetch(study, by_hand=True))
+                self._note_progress(request, len(studies), fetched)
         except RequestFailed as failure:
-            self._failed(failure)
+            if failure.kind in _REMOTE_IS_DOWN:
+                self._due = self._failed(failure)
             rounds.requests.finish(request.id, "failed", failure.sentence)
             return
         rounds.catalogue.remote_reached(self.remote.name)
-        rounds.requests.finish(request.id, *_outcome(self.remote, studies, retrievals))
+        rounds.requests.finish(request.id, *_outcome(self.remote, fetched))
+
+    def _note_progress(
+        self, request: FetchRequest, studies: int, fetched: Sequence[Fetched]
+    ) -> None:
+        self.rounds.requests.progress(
+            request.id,
+            studies=studies,
+            listed=sum(one.listed for one in fetched),
+            missing=sum(one.missing for one in fetched),
+            arrived=sum(one.arrived for one in fetched),
+        )
 
     def _asked_for(self, request: FetchRequest) -> list[str]:
         if not self.remote.query:
@@ -171,13 +208,13 @@ def _answers(request: FetchRequest, match: Match) -> bool:
     return not request.accession or match.accession == request.accession
 
 
-def _outcome(
-    remote: RemoteAE, studies: list[str], retrievals: list[Retrieval | None]
-) -> tuple[str, str]:
-    if not studies:
+def _outcome(remote: RemoteAE, fetched: Sequence[Fetched]) -> tuple[str, str]:
+    if not any(one.listed for one in fetched):
         return "failed", f"{remote.name} has no such study"
-    unfinished = [one for one in retrievals if one is not None and one.result != "complete"]
-    arrived = sum(one.arrived for one in retrievals if one is not None)
+    unfinished = [
+        one.retrieval for one in fetched if one.retrieval and one.retrieval.result != "complete"
+    ]
+    arrived = sum(one.arrived for one in fetched)
     if not unfinished:
-        return "complete", f"{arrived} instances fetched, {len(studies)} studies complete"
+        return "complete", f"{arrived} instances fetched, {len(fetched)} studies complete"
     return "partial" if arrived else "failed", unfinished[-1].sentence

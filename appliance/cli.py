@@ -1,0 +1,374 @@
+"""One command, `appliance`, for the box's services and for a technician's PC."""
+
+import argparse
+import json
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from appliance import __version__, terminal
+from appliance.archive.catalogue import Catalogue, CatalogueFailed
+from appliance.archive.files import PendingFile, sync_directories
+from appliance.archive.requests import Requests, RequestsFailed
+from appliance.archive.secret import KeyProblem
+from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from appliance.dicom.conformance import conformance_statement
+from appliance.dicom.matches import Level, Match
+from appliance.dicom.scu import RequestFailed, Requestor
+from appliance.dicom.sop_classes import UNCOMPRESSED
+from appliance.dicom.tls import TLSProblem, client_context
+from appliance.fetching import Fetch, fetch
+from appliance.images.decoders import prove_in_subprocess
+from appliance.images.deidentify import Malformed, deidentify_file
+from appliance.service import Place, Service
+from appliance.settings.example import example
+from appliance.settings.model import RemoteAE, Settings
+from appliance.settings.problems import Problems
+from appliance.settings.reader import read_file
+
+DEFAULT_SETTINGS = Path("netty.toml")
+DEFAULT_DATA = Path("data")
+
+_EPILOGUE = """\
+A new box, step by step:
+  appliance settings > netty.toml       an annotated example; write your remotes and patients in
+  appliance check netty.toml            says every mistake, with line, column and remedy
+  appliance echo PACS                   can the PACS be reached, and does it know us?
+  appliance find PACS --patient-id 123  what does it have?
+  appliance run --settings netty.toml --data /var/lib/netty
+"""
+
+
+class Failed(Exception):
+    """A command that cannot be done; the text says what to do."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; return the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.DEBUG if options.verbose else logging.INFO,
+        format="%(levelname)s %(name)s: %(message)s",
+        stream=sys.stderr,
+    )
+    logging.getLogger("pynetdicom").setLevel(logging.DEBUG if options.verbose else logging.CRITICAL)
+    try:
+        return int(options.command(options))
+    except Problems as problems:
+        for problem in problems.problems:
+            print(f"{options.settings}:{problem}", file=sys.stderr)
+        return 1
+    except (
+        Failed,
+        RequestFailed,
+        CatalogueFailed,
+        RequestsFailed,
+        KeyProblem,
+        TLSProblem,
+        OSError,
+    ) as error:
+        print(f"appliance: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="appliance",
+        description="The netty box: fetches the studies it lacks from a PACS, removes the "
+        "patient's identity, and makes pictures of them.",
+        epilog=_EPILOGUE,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"appliance {__version__}")
+    parser.add_argument("--verbose", action="store_true", help="log every protocol step")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    _add_running(commands)
+    _add_settings(commands)
+    _add_remote(commands)
+    _add_single_file(commands)
+    return parser
+
+
+Commands = Any
+"""argparse gives the object that makes subcommands no public type."""
+
+
+def _command(
+    commands: Commands, name: str, run: Callable[[argparse.Namespace], int], summary: str
+) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=summary, description=summary)
+    parser.set_defaults(command=run, settings=DEFAULT_SETTINGS)
+    return parser
+
+
+def _settings_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--settings",
+        type=Path,
+        default=DEFAULT_SETTINGS,
+        metavar="FILE",
+        help=f"the settings (default: {DEFAULT_SETTINGS})",
+    )
+
+
+def _place_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=DEFAULT_DATA,
+        metavar="DIR",
+        help=f"where the archive is (default: {DEFAULT_DATA})",
+    )
+    parser.add_argument(
+        "--state",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="where the box's key is (default: DATA/state)",
+    )
+
+
+def _add_running(commands: Commands) -> None:
+    run = _command(
+        commands, "run", _run, "Run the DICOM AE in the foreground, as systemd does, until SIGTERM."
+    )
+    _settings_option(run)
+    _place_options(run)
+    status = _command(commands, "status", _status, "Show what is held, outstanding and rendered.")
+    _place_options(status)
+    status.add_argument("--json", action="store_true", help="for programs")
+    for name, summary in (
+        ("suspend", "Suspend the service: remotes are not asked, associations are refused."),
+        ("resume", "End a suspension."),
+    ):
+        _place_options(_command(commands, name, _switch(name), summary))
+
+
+def _add_settings(commands: Commands) -> None:
+    check = _command(
+        commands, "check", _check, "Say every mistake of a settings file; nothing if it is right."
+    )
+    check.add_argument("settings", type=Path, metavar="FILE")
+    _command(commands, "settings", _settings, "Print an annotated example of netty.toml.")
+    conformance = _command(
+        commands,
+        "conformance",
+        _conformance,
+        "Print the DICOM conformance statement of this build and these settings.",
+    )
+    _settings_option(conformance)
+
+
+def _add_remote(commands: Commands) -> None:
+    echo = _command(commands, "echo", _echo, "C-ECHO: is the remote there, and does it know us?")
+    find = _command(commands, "find", _find, "C-FIND: what does the remote have?")
+    fetching = _command(
+        commands, "fetch", _fetch, "Fetch studies now, through the running AE or by itself."
+    )
+    for parser in (echo, find, fetching):
+        parser.add_argument("remote", metavar="REMOTE", help="its name in the settings")
+        _settings_option(parser)
+        parser.add_argument("--json", action="store_true", help="for programs")
+    for parser in (find, fetching):
+        parser.add_argument("--patient-id", metavar="ID")
+        parser.add_argument("--accession", metavar="NUMBER")
+        parser.add_argument("--study", metavar="UID", help="Study Instance UID")
+    find.add_argument("--series", metavar="UID", help="Series Instance UID")
+    find.add_argument(
+        "--level", choices=("study", "series", "image"), help="default: the level below the keys"
+    )
+    _place_options(fetching)
+
+
+def _add_single_file(commands: Commands) -> None:
+    render = _command(commands, "render", _render, "Make a picture of one DICOM file.")
+    render.add_argument("source", type=Path, metavar="IN.dcm")
+    render.add_argument("target", type=Path, metavar="OUT.jpg", help=".jpg, .png or .webp")
+    render.add_argument("--quality", type=int, default=90, metavar="1-100")
+    deidentify = _command(
+        commands, "deidentify", _deidentify, "Remove the identity from one DICOM file."
+    )
+    deidentify.add_argument("source", type=Path, metavar="IN.dcm")
+    deidentify.add_argument("target", type=Path, metavar="OUT.dcm")
+    deidentify.add_argument("--profile", choices=("basic", "clear"), default="basic")
+    _place_options(deidentify)
+
+
+def _place(options: argparse.Namespace) -> Place:
+    return Place(options.data, options.state or options.data / "state")
+
+
+def _run(options: argparse.Namespace) -> int:
+    service = Service(read_file(options.settings), _place(options))
+    asked = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: asked.set())
+    service.start()
+    asked.wait()
+    service.stop()
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    read_file(options.settings)
+    return 0
+
+
+def _settings(options: argparse.Namespace) -> int:
+    print(example(), end="")
+    return 0
+
+
+def _conformance(options: argparse.Namespace) -> int:
+    settings = read_file(options.settings)
+    print(conformance_statement(settings, _proven(settings)), end="")
+    return 0
+
+
+def _proven(settings: Settings) -> tuple[str, ...]:
+    if settings.ae.profile == "strict":
+        return UNCOMPRESSED
+    return tuple(proof.transfer_syntax for proof in prove_in_subprocess() if proof.works)
+
+
+def _status(options: argparse.Namespace) -> int:
+    place = _place(options)
+    if not place.folders.catalogue.exists():
+        raise Failed(f"{options.data} holds no archive: nothing has run there yet")
+    catalogue = Catalogue.open_read_only(place.folders.catalogue)
+    try:
+        status = catalogue.status()
+    finally:
+        catalogue.close()
+    free = terminal.free_bytes(place.data)
+    if options.json:
+        print(json.dumps({**asdict(status), "free": free}, default=dict))
+    else:
+        print(terminal.status_table(status, free), end="")
+    return 0
+
+
+def _switch(name: str) -> Callable[[argparse.Namespace], int]:
+    def switch(options: argparse.Namespace) -> int:
+        requests = Requests.open(_place(options).folders.requests)
+        try:
+            requests.suspend() if name == "suspend" else requests.resume()
+        finally:
+            requests.close()
+        return 0
+
+    return switch
+
+
+def _requestor(settings: Settings) -> Requestor:
+    tls = client_context(settings.tls) if settings.tls else None
+    return Requestor(settings.ae, settings.query.timeouts, tls)
+
+
+def _remote(settings: Settings, name: str) -> RemoteAE:
+    try:
+        return settings.remote(name)
+    except LookupError as error:
+        raise Failed(str(error.args[0])) from None
+
+
+def _echo(options: argparse.Namespace) -> int:
+    settings = read_file(options.settings)
+    remote = _remote(settings, options.remote)
+    seconds = _requestor(settings).echo(remote)
+    if options.json:
+        print(json.dumps({"remote": remote.name, "seconds": round(seconds, 4)}))
+    else:
+        print(
+            f"{remote.name} ({remote.title} at {remote.host}:{remote.port}) answers a C-ECHO "
+            f"in {seconds * 1000:.0f} ms"
+        )
+    return 0
+
+
+def _find(options: argparse.Namespace) -> int:
+    settings = read_file(options.settings)
+    remote = _remote(settings, options.remote)
+    level, keys = _query(options)
+    matches: list[Match] = []
+    for match in _requestor(settings).find(remote, level, keys):
+        matches.append(match)
+        if options.json:
+            print(json.dumps(asdict(match), ensure_ascii=False))
+    if not options.json:
+        print(terminal.match_table(level, matches), end="")
+    return 0
+
+
+def _query(options: argparse.Namespace) -> tuple[Level, dict[str, str]]:
+    """Return level and keys of a query by hand (Study Root: unique keys above the level)."""
+    levels: dict[str, Level] = {"study": "STUDY", "series": "SERIES", "image": "IMAGE"}
+    implied: Level = "IMAGE" if options.series else "SERIES" if options.study else "STUDY"
+    level = levels[options.level] if options.level else implied
+    given = {
+        "PatientID": options.patient_id,
+        "AccessionNumber": options.accession,
+        "StudyInstanceUID": options.study,
+        "SeriesInstanceUID": options.series,
+    }
+    keys = {keyword: value for keyword, value in given.items() if value}
+    if not keys:
+        raise Failed("say what to look for: --patient-id, --accession or --study")
+    if level != "STUDY" and not options.study:
+        raise Failed(f"at {options.level} level, --study is needed: look for the studies first")
+    if level != "STUDY" and (options.patient_id or options.accession):
+        raise Failed(f"at {level.lower()} level only --study and --series are keys")
+    if level == "IMAGE" and not options.series:
+        raise Failed("at image level, --series is needed: look at series level first")
+    return level, keys
+
+
+def _fetch(options: argparse.Namespace) -> int:
+    settings = read_file(options.settings)
+    remote = _remote(settings, options.remote)
+    if not (options.patient_id or options.accession or options.study):
+        raise Failed("say what to fetch: --patient-id, --accession or --study")
+    wanted = Fetch(remote.name, options.patient_id, options.accession, options.study)
+    show = terminal.Progress(sys.stderr, enabled=sys.stderr.isatty() and not options.json)
+    outcome = fetch(settings, _place(options), wanted, show.update)
+    show.end()
+    if options.json:
+        print(json.dumps(asdict(outcome), ensure_ascii=False))
+    else:
+        print(f"{outcome.outcome}: {outcome.sentence}")
+    return 0 if outcome.outcome == "complete" else 1
+
+
+def _render(options: argparse.Namespace) -> int:
+    from appliance.images.single import NotRendered, render_to  # numpy and Pillow are slow to load
+
+    try:
+        for path in render_to(options.source, options.target, options.quality):
+            print(path)
+    except NotRendered as error:
+        raise Failed(f"{options.source}: {error}") from None
+    return 0
+
+
+def _deidentify(options: argparse.Namespace) -> int:
+    try:
+        data = deidentify_file(
+            options.source,
+            profile=options.profile,
+            key=_place(options).key,
+            implementation_class_uid=IMPLEMENTATION_CLASS_UID,
+            implementation_version_name=IMPLEMENTATION_VERSION_NAME,
+        )
+    except Malformed as error:
+        raise Failed(f"{options.source}: {error}") from None
+    with PendingFile.create(options.target) as pending:
+        pending.write([data])
+        sync_directories(pending.settle())
+    return 0

@@ -1,0 +1,310 @@
+"""The DICOM conformance statement of the running box, in the form of PS3.2 Annex N.
+
+Generated from the tables that negotiate, the statuses that are answered and the settings in force,
+so that it cannot differ from what the box does; a test holds it against live negotiation.
+"""
+
+from collections.abc import Iterator, Sequence
+
+from pydicom.datadict import keyword_dict
+from pydicom.uid import UID
+
+from appliance import __version__
+from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from appliance.dicom.matches import KEYS, Level
+from appliance.dicom.scp import APPLICATION_CONTEXT, REQUEST_WITHIN
+from appliance.dicom.sop_classes import (
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    STUDY_ROOT_FIND,
+    STUDY_ROOT_GET,
+    STUDY_ROOT_MOVE,
+    VERIFICATION,
+    storage_classes,
+    transfer_syntaxes,
+    verification_syntaxes,
+)
+from appliance.dicom.statuses import statuses
+from appliance.images.deidentify import CLEARED, EDITION
+from appliance.settings.model import RemoteAE, Settings
+
+_MATCHED: dict[Level, frozenset[str]] = {
+    "STUDY": frozenset({"PatientID"}),
+    "SERIES": frozenset({"StudyInstanceUID"}),
+    "IMAGE": frozenset({"StudyInstanceUID", "SeriesInstanceUID"}),
+}
+
+_CHARACTER_SETS = (
+    *("ISO_IR 6", "ISO_IR 13", "ISO_IR 100", "ISO_IR 192"),
+    *("ISO 2022 IR 13", "ISO 2022 IR 87", "ISO 2022 IR 149", "ISO 2022 IR 58", "GB18030", "GBK"),
+)
+
+
+def conformance_statement(settings: Settings, proven: Sequence[str]) -> str:
+    """Return the statement as Markdown.
+
+    `proven` are the transfer syntaxes that a decoder of this machine decodes.
+    """
+    parts = (
+        _cover(settings),
+        _overview(settings),
+        _implementation_model(settings),
+        _association_policies(settings),
+        _initiation(settings),
+        _acceptance(settings, proven),
+        _store_statuses(settings),
+        _deidentification(settings),
+        _character_sets(),
+        _security(settings),
+        _deviations(settings),
+    )
+    return "\n".join("\n".join(part) + "\n" for part in parts)
+
+
+def _cover(settings: Settings) -> Iterator[str]:
+    yield "# DICOM Conformance Statement: netty box"
+    yield ""
+    yield f"Product version {__version__}, settings revision {settings.revision}, profile "
+    yield f"`{settings.ae.profile}`, de-identification `{settings.images.deidentify}`."
+
+
+def _overview(settings: Settings) -> Iterator[str]:
+    yield "## 1 Overview"
+    yield ""
+    yield "The box asks remote AEs which studies of watched patients it does not hold, has them"
+    yield "sent to itself, removes the patient's identity and renders them."
+    yield ""
+    yield from _table(
+        ("Network service", "User (SCU)", "Provider (SCP)"),
+        [
+            ("Verification", "Yes", "Yes"),
+            ("Study Root Query/Retrieve – FIND", "Yes", "No"),
+            ("Study Root Query/Retrieve – MOVE", "Yes", "No"),
+            ("Study Root Query/Retrieve – GET", "Yes" if _may_get(settings) else "No", "No"),
+            *((row.name, "No", "Yes") for row in storage_classes(settings.ae.profile)),
+        ],
+    )
+    yield ""
+    yield "No media storage services."
+
+
+def _implementation_model(settings: Settings) -> Iterator[str]:
+    yield "## 2 Implementation model"
+    yield ""
+    yield f"One application entity, `{settings.ae.title}`, is requestor and acceptor. At every"
+    yield f"interval of {settings.query.every} s it sends C-FIND for its watch list (STUDY, then"
+    yield "SERIES, then IMAGE level), compares the instances with those that it holds durably, and"
+    yield "retrieves studies that lack some by Study Instance UID. An instance is answered with"
+    yield "success after it is durable on disk and in the catalogue."
+    yield ""
+    yield from _table(
+        ("Remote", "AE title", "Host", "Port", "TLS", "Queried", "Retrieval"),
+        [_remote_row(remote) for remote in settings.remotes],
+    )
+
+
+def _association_policies(settings: Settings) -> Iterator[str]:
+    ae, timeouts = settings.ae, settings.query.timeouts
+    yield "## 3 Association policies"
+    yield ""
+    yield from _table(
+        ("Parameter", "Value"),
+        [
+            ("Application context name", APPLICATION_CONTEXT),
+            ("Implementation class UID", str(IMPLEMENTATION_CLASS_UID)),
+            ("Implementation version name", IMPLEMENTATION_VERSION_NAME),
+            ("Maximum PDU size received", f"{ae.max_pdu} bytes"),
+            ("Associations accepted at a time", "no limit but the machine's"),
+            ("… of one remote", str(ae.associations_per_remote)),
+            ("Associations initiated at a time", "one per remote; one service per association"),
+            ("Asynchronous operations", "not supported (window 1, 1)"),
+            ("Time for an association request to arrive", f"{REQUEST_WITHIN:.0f} s"),
+            ("A silent peer is cut off after", f"{ae.stall} s"),
+            ("Association request to establishment", f"{timeouts.association} s"),
+            ("One response to the next", f"{timeouts.response} s"),
+            ("Establishment to the end", f"{timeouts.total} s"),
+        ],
+    )
+    yield ""
+    yield "Pending responses, and incoming C-STOREs of a retrieval, count as responses. When a"
+    yield "timer runs out, the connection is closed."
+
+
+def _initiation(settings: Settings) -> Iterator[str]:
+    yield "## 4 Association initiation"
+    yield ""
+    services = [(VERIFICATION, "SCU"), (STUDY_ROOT_FIND, "SCU"), (STUDY_ROOT_MOVE, "SCU")]
+    if _may_get(settings):
+        services.append((STUDY_ROOT_GET, "SCU"))
+    yield from _table(
+        ("Abstract syntax", "UID", "Transfer syntax", "UID", "Role"),
+        [
+            (UID(uid).name, uid, UID(IMPLICIT_VR_LITTLE_ENDIAN).name, IMPLICIT_VR_LITTLE_ENDIAN, r)
+            for uid, r in services
+        ],
+    )
+    yield ""
+    yield "With C-GET, the storage SOP classes of section 5 are proposed with the SCP role."
+    yield ""
+    yield "### 4.1 C-FIND identifiers"
+    yield ""
+    rows = []
+    for level, keywords in KEYS.items():
+        for keyword in keywords:
+            tag = keyword_dict[keyword]
+            rows.append(
+                (
+                    level,
+                    keyword,
+                    f"({tag >> 16:04X},{tag & 0xFFFF:04X})",
+                    _use(settings, level, keyword),
+                )
+            )
+    yield from _table(("Level", "Attribute", "Tag", "Use"), rows)
+    yield ""
+    yield "Relational queries are used only with remotes whose settings say so. What a remote"
+    yield "returns beyond the matching keys is ignored."
+    yield ""
+    yield "### 4.2 C-MOVE identifiers"
+    yield ""
+    yield "Study Instance UID (0020,000D), unique key, at STUDY level; destination is "
+    yield f"`{settings.ae.title}`. The final status is a hint: a study is complete when every"
+    yield "instance that an IMAGE level C-FIND listed is durable."
+
+
+def _acceptance(settings: Settings, proven: Sequence[str]) -> Iterator[str]:
+    ae = settings.ae
+    yield "## 5 Association acceptance"
+    yield ""
+    yield "An association is accepted when the application context is the one above, the protocol"
+    yield f"version is 1, the called AE title is `{ae.title}`, and the calling AE title is"
+    yield "registered and calls from an address registered for it. Otherwise it is rejected:"
+    yield ""
+    yield from _table(
+        ("Condition", "Result", "Source", "Reason"),
+        [
+            ("Other application context", "1 permanent", "1 service-user", "2"),
+            ("Other protocol version", "1 permanent", "2 ACSE", "2"),
+            ("Calling AE title not registered for its address", "1 permanent", "1", "3"),
+            ("Called AE title is not ours", "1 permanent", "1 service-user", "7"),
+            ("Too many associations of one remote", "2 transient", "3 presentation", "2"),
+            *(
+                [("Suspended", "2 transient", "3 presentation", "2")]
+                if ae.profile == "broad"
+                else []
+            ),
+        ],
+    )
+    yield ""
+    yield "Transfer syntaxes, in the order of preference; each storage class is accepted in all:"
+    yield ""
+    yield from _table(
+        ("Transfer syntax", "UID"),
+        [(UID(uid).name, uid) for uid in transfer_syntaxes(ae.profile, proven)],
+    )
+    yield ""
+    verification = ", ".join(UID(uid).name for uid in verification_syntaxes(ae.profile))
+    yield f"Verification ({VERIFICATION}) is accepted in {verification}."
+    yield ""
+    yield from _table(
+        ("Storage SOP class", "UID", "Role", "Rendered"),
+        [
+            (row.name, row.uid, "SCP", "yes" if row.is_image else "kept without a picture")
+            for row in storage_classes(ae.profile)
+        ],
+    )
+    yield ""
+    yield f"Instances of studies that were not asked for are handled as `{ae.unsolicited}`:"
+    yield {
+        "discard": "acknowledged with success and discarded.",
+        "store": "stored like any other.",
+        "refuse": "refused.",
+    }[ae.unsolicited]
+
+
+def _store_statuses(settings: Settings) -> Iterator[str]:
+    yield "### 5.1 C-STORE response statuses"
+    yield ""
+    yield from _table(
+        ("Status", "Kind", "When"),
+        [(f"{code:04X}", kind, meaning) for code, kind, meaning in statuses(settings.ae.profile)],
+    )
+
+
+def _deidentification(settings: Settings) -> Iterator[str]:
+    yield "## 6 De-identification"
+    yield ""
+    if settings.images.deidentify == "basic":
+        yield "Basic Application Level Confidentiality Profile (PS3.15 Annex E, Table E.1-1,"
+        yield f"edition {EDITION}) without options, at every nesting depth, in memory, before a"
+        yield "byte is written. Private and unknown elements are removed. UIDs are mapped one-way"
+        yield "with a key of the box; Patient ID and Patient's Name become a pseudonym."
+        return
+    yield "The values of these elements are emptied, at every nesting depth:"
+    yield ""
+    tags = [f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in CLEARED]
+    yield ", ".join(tags)
+
+
+def _character_sets() -> Iterator[str]:
+    yield "## 7 Character sets"
+    yield ""
+    yield "Text passes through unchanged. For matching and display the box decodes: "
+    yield ", ".join(_CHARACTER_SETS) + "."
+
+
+def _security(settings: Settings) -> Iterator[str]:
+    yield "## 8 Security"
+    yield ""
+    if settings.tls is None:
+        yield "Associations are not encrypted: the settings have no `[tls]`."
+        return
+    certificates = "a certificate of the peer is required"
+    if not settings.tls.require_certificate:
+        certificates = "no certificate is asked of the peer"
+    yield f"TLS 1.2 or newer on port {settings.tls.port} (BCP 195); {certificates}."
+
+
+def _deviations(settings: Settings) -> Iterator[str]:
+    yield "## 9 Deviations from the standard"
+    yield ""
+    if settings.ae.profile == "strict":
+        yield "- Status A800 for a SOP class that is not supported; today's standard says 0122."
+        yield "- Status FF00 for a C-STORE while suspended; the standard has no pending C-STORE."
+    else:
+        yield "- None in what is answered."
+    if settings.ae.unsolicited == "discard":
+        yield "- Success for an instance that was not asked for and is not kept."
+    yield "- A deflated dataset is kept in Explicit VR Little Endian."
+
+
+def _may_get(settings: Settings) -> bool:
+    return any(remote.query and remote.retrieve != "move" for remote in settings.remotes)
+
+
+def _use(settings: Settings, level: Level, keyword: str) -> str:
+    if keyword == "AccessionNumber" and settings.query.use_accession:
+        return "matching where the watch entry has one, returned"
+    return "matching, returned" if keyword in _MATCHED[level] else "returned"
+
+
+def _remote_row(remote: RemoteAE) -> tuple[str, ...]:
+    return (
+        remote.name,
+        remote.title,
+        remote.host,
+        str(remote.port),
+        "yes" if remote.tls else "no",
+        "yes" if remote.query else "no",
+        {"auto": "C-MOVE, else C-GET", "move": "C-MOVE", "get": "C-GET"}[remote.retrieve],
+    )
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    yield _row(head)
+    yield _row(["---"] * len(head))
+    for row in rows:
+        yield _row(row)
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"

@@ -1,0 +1,118 @@
+"""Rendering follows storing: from the catalogue's queue to the render pool and back.
+
+The queue is the catalogue's own and survives a restart; what is in flight is known here only, so
+that after a crash it is simply rendered again.
+"""
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Sequence
+
+from appliance.archive.catalogue import Catalogue, CatalogueFailed
+from appliance.archive.files import Folders
+from appliance.archive.records import RenderJob, RenderOutcome
+from appliance.images.encode import Encoding
+from appliance.images.pool import RenderPool
+from appliance.settings.model import Images
+
+LOGGER = logging.getLogger(__name__)
+
+LOOK_EVERY = 2.0
+"""Seconds between two looks at the queue when nobody says that something was stored."""
+
+STALLED_AFTER = 300.0
+"""Seconds after which a supervisor of the pool that makes no progress is a fault."""
+
+_GATHER = 0.02
+
+
+class Rendering:
+    """Keeps the render pool busy with what the catalogue has queued."""
+
+    def __init__(
+        self, catalogue: Catalogue, folders: Folders, encoding: Encoding, images: Images
+    ) -> None:
+        self._catalogue = catalogue
+        self._in_flight: set[tuple[int, int]] = set()
+        self._lock = threading.Lock()
+        self._woken = threading.Event()
+        self._stopping = False
+        self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
+        self._pool = RenderPool(
+            images.workers or os.cpu_count() or 1,
+            encoding,
+            folders,
+            self._finished,
+            drop_dicom=not images.keep_dicom,
+        )
+
+    @classmethod
+    def of(cls, catalogue: Catalogue, folders: Folders, images: Images) -> "Rendering":
+        """Return the rendering that the settings describe."""
+        return cls(catalogue, folders, Encoding(images.format, images.quality), images)
+
+    def start(self) -> None:
+        """Start to render what is queued."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Say that something was stored."""
+        self._woken.set()
+
+    def stop(self, timeout: float) -> None:
+        """Let running batches end within `timeout` seconds; the rest stays queued."""
+        self._stopping = True
+        self._woken.set()
+        if self._thread.ident is not None:
+            self._thread.join(timeout)
+        self._pool.close(timeout)
+
+    def problem(self) -> str:
+        """Return what is wrong with rendering, or nothing."""
+        if self._thread.ident is not None and not self._thread.is_alive():
+            return "the loop that renders has ended"
+        if not self._pool.alive or self._pool.stalled > STALLED_AFTER:
+            return "the render pool makes no progress"
+        return ""
+
+    def _run(self) -> None:
+        while not self._stopping:
+            self._woken.wait(LOOK_EVERY)
+            self._woken.clear()
+            self._submit_queued()
+            # What is stored meanwhile is gathered, so that the queue is not read per instance.
+            time.sleep(_GATHER)
+
+    def _submit_queued(self) -> None:
+        capacity = self._pool.capacity
+        if not capacity or self._stopping:
+            return
+        with self._lock:
+            limit = capacity + len(self._in_flight)
+        try:
+            queued = self._catalogue.next_renders(limit)
+        except CatalogueFailed as error:
+            LOGGER.warning("the render queue cannot be read: %s", error)
+            return
+        jobs = self._claim(queued, capacity)
+        if jobs:
+            self._pool.submit(jobs)
+
+    def _claim(self, queued: Sequence[RenderJob], capacity: int) -> list[RenderJob]:
+        with self._lock:
+            jobs = [job for job in queued if (job.key, job.generation) not in self._in_flight]
+            jobs = jobs[:capacity]
+            self._in_flight.update((job.key, job.generation) for job in jobs)
+        return jobs
+
+    def _finished(self, outcomes: Sequence[RenderOutcome]) -> None:
+        try:
+            self._catalogue.finish_renders(outcomes)
+        finally:
+            with self._lock:
+                self._in_flight.difference_update(
+                    (outcome.job.key, outcome.job.generation) for outcome in outcomes
+                )
+            self._woken.set()

@@ -1,0 +1,271 @@
+"""The composition root of the AE: builds the parts, runs them, stops them in order.
+
+This is the only place that knows all parts. An image travels: schedule → requestor → remote AE →
+listener → storage → archive → rendering.
+"""
+
+import logging
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from appliance.archive.catalogue import Catalogue, CatalogueFailed
+from appliance.archive.files import Folders
+from appliance.archive.recovery import open_recovered
+from appliance.archive.requests import Requests
+from appliance.archive.secret import load_or_create_key
+from appliance.archive.space import Retention, Space
+from appliance.dicom.remotes import Remotes
+from appliance.dicom.scp import Admission, Listener, supported_contexts
+from appliance.dicom.scu import RequestFailed, Requestor
+from appliance.dicom.solicitation import Solicitation
+from appliance.dicom.sop_classes import UNCOMPRESSED
+from appliance.dicom.storage import Intake, Storage
+from appliance.dicom.tls import client_context, server_context
+from appliance.health.heartbeats import Heartbeats, Loop
+from appliance.health.watchdog import Watchdog
+from appliance.images.decoders import Proof, prove_in_subprocess
+from appliance.images.deidentify import Deidentifier
+from appliance.images.rendering import Rendering
+from appliance.retrieval.planner import Planner
+from appliance.retrieval.retriever import Retriever
+from appliance.retrieval.scheduler import RemoteSchedule, Rounds
+from appliance.retrieval.watchlist import WatchList, pseudonyms
+from appliance.settings.model import RemoteAE, Settings
+
+LOGGER = logging.getLogger(__name__)
+
+STOP_WITHIN = 10.0
+"""Seconds that running stores and pictures get to end when the service stops."""
+
+HOUSEKEEPING_EVERY = 60.0
+"""Seconds between two rounds of retention."""
+
+_LISTENER_POLL = 0.2
+_ECHO_WITHIN = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where the box keeps things: `data` for the archive, `state` for its key."""
+
+    data: Path
+    state: Path
+
+    @property
+    def folders(self) -> Folders:
+        """The archive's folders."""
+        return Folders(self.data)
+
+    @property
+    def key(self) -> bytes:
+        """The box's secret key, made when there is none."""
+        return load_or_create_key(self.state / "pseudonym.key")
+
+
+class Service:
+    """The running AE. `start`, then `wait` or `stop`.
+
+    `scheduled` False leaves the watch list alone and serves only what is asked by hand.
+    """
+
+    def __init__(self, settings: Settings, place: Place, scheduled: bool = True) -> None:
+        self._settings = settings
+        self._folders = place.folders
+        self._folders.prepare()
+        self._stopped = threading.Event()
+        proofs = _Proofs(settings)
+        self.catalogue = open_recovered(self._folders)
+        self.requests = Requests.open(self._folders.requests)
+        self.space = Space(self._folders.data, settings.storage.reserve)
+        self._retention = Retention(
+            self.catalogue, settings.storage.keep_days, settings.storage.quota
+        )
+        self._deidentifier = Deidentifier(
+            settings.images.deidentify, place.key, pseudonyms(settings.watch)
+        )
+        self._solicitation = Solicitation()
+        self._intake = Intake(suspended=lambda: self.requests.suspended)
+        self._heartbeats = Heartbeats()
+        self._rendering = Rendering.of(self.catalogue, self._folders, settings.images)
+        self._storage = Storage(
+            self._folders,
+            self.catalogue,
+            self.space,
+            self._deidentifier,
+            self._solicitation,
+            settings.ae,
+            self._intake,
+            self._rendering.wake,
+        )
+        self.proven = proofs.result(self.catalogue)
+        self._remotes = Remotes(settings.ae.title, settings.remotes)
+        self._admission = Admission(
+            settings.ae, self._remotes, lambda: self.requests.suspended, self._note_rejection
+        )
+        self._listeners = self._listen()
+        self._schedules = self._plan_schedules(scheduled)
+        self._watchdog = Watchdog(
+            self._heartbeats,
+            (self._catalogue_works, self._rendering.problem, self._answers_echo),
+            self.describe,
+        )
+
+    @property
+    def port(self) -> int:
+        """The port on which associations without TLS are accepted."""
+        return self._listeners[0].port
+
+    def start(self) -> None:
+        """Start every loop and tell systemd."""
+        for listener in self._listeners:
+            self._thread(
+                f"listener {listener.port}", partial(listener.serve_forever, _LISTENER_POLL)
+            )
+        self._rendering.start()
+        for schedule in self._schedules:
+            self._heartbeats.expect(Loop(schedule.name, self._longest_round()))
+            self._thread(schedule.name, schedule.run)
+        self._heartbeats.expect(Loop("housekeeping", 10 * HOUSEKEEPING_EVERY))
+        self._thread("housekeeping", self._keep_house)
+        self._thread("watchdog", self._watchdog.run)
+        self._watchdog.ready()
+        self.catalogue.event("info", "box", f"started, listening on port {self.port}")
+
+    def wait(self) -> None:
+        """Return when `stop` was called."""
+        self._stopped.wait()
+
+    def stop(self) -> None:
+        """Stop in order: no new work, running stores end, then everything closes."""
+        self._watchdog.stopping()
+        for schedule in self._schedules:
+            schedule.stop()
+        if not self._intake.stop(STOP_WITHIN):
+            LOGGER.warning("some stores did not end in time; they are cut off unacknowledged")
+        for listener in self._listeners:
+            listener.shutdown()
+            listener.cut_all()
+        self._rendering.stop(STOP_WITHIN)
+        self.requests.close()
+        self.catalogue.close()
+        self._stopped.set()
+
+    def describe(self) -> str:
+        """Return one line on how the service is, for systemd's STATUS."""
+        if self.requests.suspended:
+            return "suspended"
+        if self.space.low:
+            return "no space left above the reserve: nothing is taken until there is"
+        running = self._admission.running()
+        return f"working, {running} association{'' if running == 1 else 's'}"
+
+    def _listen(self) -> list[Listener]:
+        ae, tls = self._settings.ae, self._settings.tls
+        contexts = supported_contexts(ae, self.proven)
+        ports: list[tuple[int, ssl.SSLContext | None]] = [(ae.port, None)]
+        if tls is not None:
+            ports.append((tls.port, server_context(tls)))
+        return [
+            Listener(ae, self._admission, self._storage, self._remotes, contexts, port, context)
+            for port, context in ports
+        ]
+
+    def _plan_schedules(self, scheduled: bool) -> list[RemoteSchedule]:
+        settings = self._settings
+        requestor = self._requestor()
+        rounds = Rounds(
+            planner=Planner(requestor, self.catalogue, self._deidentifier),
+            retriever=Retriever(
+                requestor, self.catalogue, self._solicitation, settings.ae, settings.query
+            ),
+            watch_list=WatchList.of(settings),
+            catalogue=self.catalogue,
+            requests=self.requests,
+            query=settings.query,
+            may_retrieve=lambda: not self.space.low,
+            beat=self._heartbeats.beat,
+            scheduled=scheduled,
+        )
+        return [RemoteSchedule(remote, rounds) for remote in settings.remotes]
+
+    def _requestor(self) -> Requestor:
+        settings = self._settings
+        return Requestor(
+            settings.ae,
+            settings.query.timeouts,
+            client_context(settings.tls) if settings.tls else None,
+            self.proven,
+            self._storage,
+        )
+
+    def _longest_round(self) -> float:
+        """The longest that a schedule may be silent: one C-FIND that runs into its last timer."""
+        timeouts = self._settings.query.timeouts
+        return timeouts.association + timeouts.total + self._settings.query.settle + 60.0
+
+    def _keep_house(self) -> None:
+        while not self._stopped.is_set():
+            self._heartbeats.beat("housekeeping")
+            try:
+                self._retention.run()
+            except (CatalogueFailed, OSError) as error:
+                LOGGER.warning("retention waits: %s", error)
+            self._stopped.wait(HOUSEKEEPING_EVERY)
+
+    def _note_rejection(self, subject: str, text: str) -> None:
+        self.catalogue.count("rejected associations")
+        self.catalogue.event("warning", subject, text)
+
+    def _catalogue_works(self) -> str:
+        return "" if self.catalogue.alive else f"the catalogue fails: {self.catalogue.failure}"
+
+    def _answers_echo(self) -> str:
+        """C-ECHO to ourselves over loopback, as a remote would."""
+        ae = self._settings.ae
+        ourselves = RemoteAE(
+            name="self", title=ae.title, host=_loopback(ae.address), port=self.port
+        )
+        try:
+            self._requestor().echo(ourselves)
+        except RequestFailed as failure:
+            return f"no answer to a C-ECHO to ourselves: {failure.sentence}"
+        return ""
+
+    def _thread(self, name: str, run: Callable[[], None]) -> None:
+        threading.Thread(target=run, name=name, daemon=True).start()
+
+
+class _Proofs:
+    """Proves the decoders in a process of their own, while the archive is opened."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._proofs: tuple[Proof, ...] = ()
+        self._thread = threading.Thread(target=self._prove, daemon=True)
+        self._needed = settings.ae.profile == "broad"
+        if self._needed:
+            self._thread.start()
+
+    def result(self, catalogue: Catalogue) -> tuple[str, ...]:
+        """Return the transfer syntaxes that are decoded; what is not is recorded as an event."""
+        if not self._needed:
+            return UNCOMPRESSED
+        self._thread.join()
+        for proof in self._proofs:
+            if not proof.works:
+                text = f"{proof.name} is not accepted: {proof.reason}"
+                catalogue.event("info", "decoders", text)
+        return tuple(proof.transfer_syntax for proof in self._proofs if proof.works)
+
+    def _prove(self) -> None:
+        self._proofs = prove_in_subprocess()
+
+
+def _loopback(address: str) -> str:
+    """The address under which our own listener is reached from this machine."""
+    if address in ("", "0.0.0.0"):
+        return "127.0.0.1"
+    return "::1" if address == "::" else address
