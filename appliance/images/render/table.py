@@ -19,6 +19,7 @@ from appliance.images.render.voi import Voi
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _TABLE_BITS = 16
+_CELLS_AT_ONCE = 1 << 15
 _PIXELS_AT_ONCE = 1 << 18
 # Far above the error of a few operations in 64 bits, far below a shade: an exact 127 stays 127.
 _ROUNDING = 1e-9
@@ -47,6 +48,7 @@ class Tables:
 
     capacity: int = 16
     _made: OrderedDict[Stages, Array] = field(default_factory=OrderedDict)
+    _index: Array = field(default_factory=lambda: np.empty(_CELLS_AT_ONCE, np.intp))
 
     def of(self, stages: Stages) -> Array:
         """The table of cells (2**allocated entries, uint8) for stages of at most 16 bits."""
@@ -64,10 +66,17 @@ class Tables:
         """The shades (uint8, same shape) of a frame's cells."""
         if cells.dtype.kind == "f" or stages.format.allocated > _TABLE_BITS:
             return _directly(cells, stages)
-        shades = np.empty(cells.shape, np.uint8)
-        # "wrap" spares numpy the buffer it needs to check bounds; every cell is within the table.
-        np.take(self.of(stages), cells, mode="wrap", out=shades)
-        return shades
+        table = self.of(stages)
+        flat = cells.reshape(-1)
+        shades = np.empty(flat.shape, np.uint8)
+        # numpy looks up by indices of 64 bits. Made a part at a time they stay in the cache, which
+        # takes a third off; "clip", which never happens, spares the copy that "raise" would make.
+        for at in range(0, len(flat), _CELLS_AT_ONCE):
+            part = flat[at : at + _CELLS_AT_ONCE]
+            index = self._index[: len(part)]
+            np.copyto(index, part)
+            table.take(index, mode="clip", out=shades[at : at + _CELLS_AT_ONCE])
+        return shades.reshape(cells.shape)
 
 
 def _table(stages: Stages) -> Array:

@@ -1,0 +1,41 @@
+"""What the pool tells a worker when it starts it. Loads no image library."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from appliance.images.encode import Encoding
+
+
+@dataclass(frozen=True, slots=True)
+class Orders:
+    """The data folder, how pictures are encoded, and what the worker may use (bytes, pixels)."""
+
+    data: str
+    encoding: Encoding
+    memory: int
+    frame_pixels: int
+
+    def line(self) -> str:
+        """The orders as one argument of a command line."""
+        return json.dumps(
+            {
+                "data": self.data,
+                "format": self.encoding.format,
+                "quality": self.encoding.quality,
+                "memory": self.memory,
+                "frame_pixels": self.frame_pixels,
+            }
+        )
+
+    @classmethod
+    def read(cls, line: str) -> Orders:
+        """The orders that `line` wrote."""
+        told = json.loads(line)
+        return cls(
+            data=told["data"],
+            encoding=Encoding(told["format"], told["quality"]),
+            memory=told["memory"],
+            frame_pixels=told["frame_pixels"],
+        )
