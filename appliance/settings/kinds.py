@@ -468,45 +468,51 @@ class CharacterSet(Kind[str]):
         """Return the defined terms as written, with backslashes between them."""
         if not isinstance(written, str):
             raise self.mistake(written, "write it in single quotes")
-        if written in self.ALONE or written in self.FIRST:
-            return written
-        first, *further = written.split("\\")
-        if (
-            further
+        if not self._takes(written):
+            raise self.mistake(written, self._remedy(written))
+        return written
+
+    def _takes(self, text: str) -> bool:
+        if text in self.ALONE or text in self.FIRST:
+            return True
+        first, *further = text.split("\\")
+        return (
+            bool(further)
             and first in ("", *self.FIRST)
             and all(term in self.FURTHER for term in further)
-            and len(set(further) | {first}) == len(further) + 1
-        ):
-            return written
-        raise self.mistake(written, self._remedy(written))
+            and len({first, *further}) == len(further) + 1
+        )
 
     def _remedy(self, text: str) -> str:
-        if text in self.FURTHER:
-            return f"write '\\{text}': this one never stands first"
-        if "\\" in text and any(term in self.ALONE for term in text.split("\\")):
-            alone = next(term for term in text.split("\\") if term in self.ALONE)
-            return f"write {quoted(alone)} alone, or terms that begin with ISO 2022"
         terms = text.split("\\")
-        known = (*self.ALONE, *self.FURTHER)
-        meant = "\\".join(self._meant(term, known) if term else "" for term in terms)
-        try:
-            return f"did you mean {quoted(self.read(meant))}?" if meant != text else _AS_LISTED
-        except Mistake:
+        if len(terms) > 1 and any(term in self.ALONE for term in terms):
+            alone = next(term for term in terms if term in self.ALONE)
+            return f"write {quoted(alone)} alone, or terms that begin with ISO 2022"
+        meant = "\\".join(map(self._meant, terms))
+        if meant in self.FURTHER and meant not in self.FIRST:
+            meant = f"\\{meant}"  # It never stands first.
+        if meant == text or not self._takes(meant):
             return _AS_LISTED
+        return f"did you mean {quoted(meant)}?"
 
-    def _meant(self, term: str, known: tuple[str, ...]) -> str:
+    def _meant(self, term: str) -> str:
+        """Return the term with the same number: that is what people remember."""
         plain = " ".join(re.findall(r"[a-z]+|[0-9]+", halfwidth(term).casefold()))
-        common = {
-            "utf 8": "ISO_IR 192",
-            "latin 1": "ISO_IR 100",
-            "iso 8859 1": "ISO_IR 100",
-            "ascii": "ISO_IR 6",
-            "iso 2020 ir 87": "ISO 2022 IR 87",
-            "gb 18030": "GB18030",
-        }
-        return common.get(plain) or did_you_mean(term, known)
+        if plain in _COMMON_NAMES:
+            return _COMMON_NAMES[plain]
+        number = plain.rpartition(" ")[2]
+        known = (*self.ALONE, *self.FURTHER)
+        return did_you_mean(term, (each for each in known if each.split(" ")[-1] == number))
 
 
+_COMMON_NAMES = {
+    "utf 8": "ISO_IR 192",
+    "latin 1": "ISO_IR 100",
+    "iso 8859 1": "ISO_IR 100",
+    "ascii": "ISO_IR 6",
+    "gb 18030": "GB18030",
+    "gbk": "GBK",
+}
 _AS_LISTED = "write the terms as listed, a backslash between them, all in single quotes"
 
 

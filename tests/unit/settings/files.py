@@ -1,0 +1,97 @@
+"""Texts that several tests need."""
+
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MBQCAQECAQICAQMCAQQCAQUCAQYCAQ==
+-----END CERTIFICATE-----
+"""
+"""One whole DER value: plausible, though no certificate."""
+
+KEY = """\
+-----BEGIN PRIVATE KEY-----
+MAUCAQACAQ==
+-----END PRIVATE KEY-----
+"""
+
+WHOLE = f"""\
+# Everything, none of it as by default. 日本語のコメント
+revision = 7
+
+[box]
+name = "検査室 2"
+
+[ae]
+title = "NETTY_2"
+port = 11112
+address = "192.0.2.1"
+max_pdu = "64 KiB"
+profile = "strict"
+unsolicited = "store"
+associations_per_remote = 4
+stall = "90 s"
+largest_header = "8 MiB"
+
+[tls]
+certificate = '''
+{CERTIFICATE}'''
+key = '''
+{KEY}'''
+authorities = '''
+{CERTIFICATE}{CERTIFICATE}'''
+port = 2763
+require_certificate = false
+
+[[remote]]
+name = "main"
+title = "PACS"
+host = "192.0.2.10"
+port = 11113
+query = true
+retrieve = "get"
+relational = true
+character_set = '\\ISO 2022 IR 87'
+calls_as = ["PACS", "PACS_SCU"]  # two
+calls_from = [
+    "192.0.2.0/28",
+    "pacs.example.org",  # and a name
+    "2001:db8::/64",
+]
+tls = true
+
+[[remote]]
+name = "modality"
+title = "CT 1"
+host = "ct1"
+query = false
+
+[query]
+every = "1 h"
+use_accession = true
+study_window = "30 days"
+timeouts = {{ association = "5 s", response = "10 s", total = "20 min" }}
+settle = "0 s"
+retry_first = "2 min"
+retry_longest = "1 day"
+
+[[watch]]
+patient_id = "00012345"
+pseudonym = "NET-0001"
+accession = "A1"
+since = 2025-04-01
+remotes = ["main"]
+
+[[watch]]
+patient_id = "患者 7"
+
+[images]
+format = "png"
+quality = 80
+keep_dicom = false
+deidentify = "clear"
+workers = 3
+
+[storage]
+reserve = "1.5 GiB"
+keep_days = 400
+quota = "2 TiB"
+"""
