@@ -35,13 +35,14 @@ PATIENT_NAME: Final = 25
 PATIENT_ID: Final = 26
 DOCUMENT: Final = 27
 DOCUMENT_LENGTH: Final = 28
-CODING_SCHEME: Final = 29
-"""Keep a code of a published coding scheme; make any other code Unknown."""
+CODE: Final = 29
+"""Keep a code if its item names a published coding scheme; make any other code Unknown."""
 DISCARD: Final = 30
 """Remove, and say so: the value cannot be what its VR promises."""
 PROBE: Final = 31
 """Keep what is not in the dictionary, and go through it if it is a sequence."""
 
+LENGTH_TO_END: Final = 0x00080001
 MODALITY: Final = 0x00080060
 SOP_CLASS: Final = 0x00080016
 SOP_INSTANCE: Final = 0x00080018
@@ -56,6 +57,7 @@ NAME: Final = 0x00100010
 PATIENT: Final = 0x00100020
 ENCAPSULATED_DOCUMENT: Final = 0x00420011
 ENCAPSULATED_DOCUMENT_LENGTH: Final = 0x00420015
+CODING_SCHEME: Final = 0x00080102
 IDENTITY_REMOVED: Final = 0x00120062
 METHOD: Final = 0x00120063
 METHOD_CODES: Final = 0x00120064
@@ -93,6 +95,7 @@ class Rules:
     strongest: Mapping[int, int] = field(default_factory=dict)
     letters: Mapping[int, str] = field(default_factory=dict)
     types: AttributeTypes = field(default_factory=lambda: AttributeTypes({}, {}, {}))
+    _resolved: dict[tuple[int, int | None, str | None], int] = field(default_factory=dict)
 
     def resolve(self, tag: int, parent: int | None, sop_class: str) -> int:
         """The action that an action of several letters comes to (PS3.15 Table E.1-1a).
@@ -102,17 +105,25 @@ class Rules:
         class, or a sequence in which PS3.3 does not expect the attribute) the strongest letter
         is right for each type.
         """
+        iod = self.types.iods.get(sop_class) if parent is None else None
+        where = (tag, parent, iod)
+        action = self._resolved.get(where)
+        if action is None:
+            action = self._resolved[where] = self._resolve(tag, self._type(tag, parent, iod))
+        return action
+
+    def _type(self, tag: int, parent: int | None, iod: str | None) -> int | None:
         if parent is not None:
-            kind = self.types.nested.get((tag, parent))
-        else:
-            iod = self.types.iods.get(sop_class)
-            kind = None if iod is None else self.types.root.get(iod, {}).get(tag, 3)
-        if kind is None or kind == 1:
-            return self.strongest[tag]
+            return self.types.nested.get((tag, parent))
+        return None if iod is None else self.types.root.get(iod, {}).get(tag, 3)
+
+    def _resolve(self, tag: int, kind: int | None) -> int:
         letters = self.letters[tag]
         if kind == 3 and letters.startswith("X"):
             return REMOVE
-        return EMPTY if "Z" in letters else self.strongest[tag]
+        if kind in (2, 3) and "Z" in letters:
+            return EMPTY
+        return self.strongest[tag]
 
 
 def kept() -> dict[int, int]:

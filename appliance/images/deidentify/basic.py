@@ -28,11 +28,10 @@ from appliance.images.deidentify.table import (
 )
 
 _CODED: Final = frozenset({0x00080100, 0x00080101, 0x00080102, 0x00080103, 0x00080104, 0x00080119})
-_FREE_VRS: Final = TEXT_VRS - {b"CS", b"DS", b"IS", b"UI"}
+_FREE_VRS: Final = TEXT_VRS - {b"CS", b"DS", b"IS", b"UI"} | {b"OB", b"UN"}
 _NUMERIC_VALUE: Final = 0x0040A30A
 _MEASURED_VALUES: Final = 0x0040A300
 _COMPOUND_GRAPHICS: Final = 0x00700209
-_CODING_SCHEME: Final = 0x00080102
 _LETTERS: Final = {"X": act.REMOVE, "Z": act.EMPTY, "D": act.DUMMY, "U": act.UID}
 
 _CODING_SCHEMES: Final = b"""
@@ -67,6 +66,7 @@ def basic() -> Rules:
     actions.update({tag: act.REMOVE for tag in actions if tag >> 16 in (0x0000, 0x0002)})
     actions.update(dict.fromkeys(act.NOTED, act.NOTE))
     actions.update({marker.tag: act.REMOVE for marker in MARKERS})
+    actions[act.LENGTH_TO_END] = act.REMOVE
     actions[act.SPECIFIC_CHARACTER_SET] = act.CHARACTER_SET
     actions[act.NAME] = act.PATIENT_NAME
     actions[act.PATIENT] = act.PATIENT_ID
@@ -105,5 +105,5 @@ def _inside(actions: dict[int, int]) -> dict[int, int]:
     inside[_NUMERIC_VALUE] = act.DUMMY
     inside[GRAPHIC_OBJECTS] = act.DUMMY
     inside[_COMPOUND_GRAPHICS] = act.REMOVE
-    inside[_CODING_SCHEME] = act.CODING_SCHEME
+    inside.update(dict.fromkeys(_CODED, act.CODE))
     return inside

@@ -85,7 +85,9 @@ class Deidentifier:
         self._rules = basic() if profile == "basic" else clear()
         self._uids = UIDMap(key) if profile == "basic" else SameUIDs()
         self._pseudonyms = Pseudonyms(key, pseudonyms or {}) if profile == "basic" else None
-        self._replacements = {encoding: Replacements(codec) for encoding, codec in CODECS.items()}
+        self._replacements = {
+            codec: Replacements(codec, self._rules.markers) for codec in CODECS.values()
+        }
 
     def uid(self, original: str) -> str:
         """The UID that stands for `original` in what is written."""

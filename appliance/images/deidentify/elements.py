@@ -101,6 +101,7 @@ class Codec:
     def measure(self, data: bytes, at: int, limit: int) -> tuple[int, bytes, int, int]:
         """Tag, VR (empty if implicit), offset and length of the value of the element at `at`.
 
+        A VR that is not known yet has the long form (PS3.5 Section 7.1.2).
         Raises Broken if no element can stand there, Incomplete if its header crosses `limit`.
         """
         if self.implicit:
@@ -111,13 +112,13 @@ class Codec:
         tag = group << 16 | element
         if group == 0xFFFE:
             return self.delimiter(data, at, limit)
-        if vr in LONG_VRS:
-            if at + 12 > limit:
-                raise Incomplete
-            return tag, vr, at + 12, self.long.unpack_from(data, at + 8)[0]
-        if vr not in VRS:
-            raise Broken(f"{name(tag)} at offset {at} has the impossible VR {vr!r}")
-        return tag, vr, at + 8, length
+        if vr in VRS and vr not in LONG_VRS:
+            return tag, vr, at + 8, length
+        if not (vr.isalpha() and vr.isupper()):
+            raise Broken(f"{name(tag)} at offset {at} has an impossible VR")
+        if at + 12 > limit:
+            raise Incomplete
+        return tag, vr, at + 12, self.long.unpack_from(data, at + 8)[0]
 
     def delimiter(self, data: bytes, at: int, limit: int) -> tuple[int, bytes, int, int]:
         """As `measure`, for a place where only items and delimiters stand: they have no VR."""

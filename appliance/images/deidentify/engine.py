@@ -7,7 +7,7 @@ item, a sequence of defined length); otherwise the dataset is refused as malform
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -44,6 +44,7 @@ _NESTED: Final = 0xFFFE0000
 _FIRST_PIXELS: Final = 0x7FE00008
 _FIRST_ITEM: Final = b"\xfe\xff\x00\xe0"
 _LONGEST_NOTED: Final = 1024
+_MOST_REPORTED: Final = 100
 _SEQUENCES: Final = frozenset({act.SEQUENCE, act.DUMMY_SEQUENCE, act.PROBE})
 _SEQUENCE_VRS: Final = frozenset({b"", b"SQ", b"UN"})
 _NOTED: Final = {tag: act.kept_as(tag) for tag in act.NOTED}
@@ -53,6 +54,8 @@ _BY_VR: Final = {
     b"SQ": (12, act.SEQUENCE),
 }
 """Length of the header and the action that keeps, for each VR."""
+_UNKNOWN_VR: Final = (12, act.DISCARD)
+"""A VR of a later edition has the long form (PS3.5 Section 7.1.2); what it holds, nobody knows."""
 
 
 @dataclass(slots=True)
@@ -72,14 +75,19 @@ class _Dataset:
     patient_at: int = -1
     patient: bytes = b""
     disordered: bool = False
-    private_code: bool = False
+    code: bool = False
+    published: bool = False
 
 
 class Replacements:
-    """The elements of one encoding that are written in place of others, each made once."""
+    """The elements of one encoding that are written in place of others, each made once.
 
-    def __init__(self, codec: Codec) -> None:
+    `markers` holds those that say what was done, by tag.
+    """
+
+    def __init__(self, codec: Codec, markers: tuple[Marker, ...]) -> None:
         self._codec = codec
+        self.markers = {marker.tag: self._marker(marker) for marker in markers}
         self._empty: dict[int, bytes] = {}
         self._dummy: dict[int, bytes] = {}
 
@@ -97,7 +105,7 @@ class Replacements:
             element = self._dummy[tag] = self._make(tag)
         return element
 
-    def marker(self, marker: Marker) -> bytes:
+    def _marker(self, marker: Marker) -> bytes:
         """An element that says what was done."""
         if marker.code is None:
             return self._codec.element(marker.tag, marker.vr, marker.value)
@@ -128,7 +136,7 @@ class Walk:
         data: bytes,
         encoding: Encoding,
         rules: Rules,
-        replacements: dict[Encoding, Replacements],
+        replacements: Mapping[Codec, Replacements],
         uids: UIDMap | SameUIDs,
         pseudonyms: Pseudonyms | None,
         *,
@@ -201,6 +209,8 @@ class Walk:
         try:
             while p < limit:
                 if p + 8 > limit:
+                    if top and self._complete and not any(data[p:limit]):
+                        break  # zeros to fill a block
                     raise self._short(p, limit)
                 if implicit:
                     group, element, length = unpack_brief(data, p)
@@ -215,6 +225,8 @@ class Walk:
                     if tag == ITEM_END and not top:
                         if run < p:
                             append(data[run:p])
+                        if not delimited and p + 8 < limit:
+                            self._report(f"{_path(here)}offset {p + 8}: the item ended before")
                         return p + 8 if delimited else limit
                     if group == 0xFFFE:
                         raise Broken(f"{name(tag)} at offset {p} stands where it cannot")
@@ -234,7 +246,9 @@ class Walk:
                 else:
                     form = _BY_VR.get(vr)
                     if form is None:
-                        raise Broken(f"{name(tag)} at offset {p} has an impossible VR")
+                        if not (vr.isalpha() and vr.isupper()):
+                            raise Broken(f"{name(tag)} at offset {p} has an impossible VR")
+                        form = _UNKNOWN_VR
                     header, kept = form
                     start = p + header
                     if header == 12:
@@ -274,7 +288,7 @@ class Walk:
         except Broken as why:
             if top or delimited:
                 raise
-            self.discarded.append(f"{_path(here)}{why}")
+            self._report(f"{_path(here)}{why}")
             if run < p:
                 append(data[run:p])
             return limit
@@ -294,7 +308,7 @@ class Walk:
     def _mark(self, tag: int, append: Callable[[bytes], None]) -> None:
         """Write the markers that belong before `tag`."""
         while self._markers and self._markers[0].tag <= tag:
-            append(self._replacements[self._codec.encoding].marker(self._markers.pop(0)))
+            append(self._replacements[self._codec].markers[self._markers.pop(0).tag])
 
     def _act(
         self,
@@ -325,9 +339,9 @@ class Walk:
         if action == act.REMOVE:
             pass
         elif action == act.EMPTY:
-            out.append(self._replacements[codec.encoding].empty(tag))
+            out.append(self._replacements[codec].empty(tag))
         elif action == act.DUMMY:
-            out.append(self._replacements[codec.encoding].dummy(tag))
+            out.append(self._replacements[codec].dummy(tag))
         elif action == act.DISCARD:
             self._discard(here, tag, "its value is not of its VR")
         elif action < act.REMOVE and tag in PIXEL_DATA:
@@ -364,9 +378,10 @@ class Walk:
         elif action == act.DOCUMENT_LENGTH:
             size = codec.long.pack(len(dummies.document(self._sop_class)))
             out.append(codec.element(tag, b"UL", size))
-        elif action == act.CODING_SCHEME:
-            scheme = self._data[start:stop].strip(b" \0")
-            here.private_code = scheme not in PUBLISHED_CODING_SCHEMES
+        elif action == act.CODE:
+            here.code = True
+            if tag == act.CODING_SCHEME:
+                here.published = self._data[start:stop].strip(b" \0") in PUBLISHED_CODING_SCHEMES
             out.append(self._data[at:stop])
         elif action == act.PROBE and tag & 0xFFFF:  # element 0000: a group length, now wrong
             out.append(self._data[at:stop])
@@ -457,14 +472,14 @@ class Walk:
         except Broken as why:
             if delimited:
                 raise
-            self.discarded.append(f"{_path(above)}{name(tag)}>{why}")
+            self._report(f"{_path(above)}{name(tag)}>{why}")
         return b"".join(pieces), limit
 
     def _finish(self, codec: Codec, here: _Dataset) -> bytes:
         """The elements of a dataset or item, once all of it has been seen."""
         if here.patient_at >= 0 or here.name_at >= 0:
             self._name(codec, here)
-        if here.private_code:
+        if here.code and not here.published:
             return dummies.code(codec)
         elements = b"".join(here.out)
         return self._sort(codec, here, elements) if here.disordered else elements
@@ -514,7 +529,11 @@ class Walk:
         return Broken(f"{name(tag)} at offset {at} is longer than what it stands in")
 
     def _discard(self, here: _Dataset, tag: int, why: str) -> None:
-        self.discarded.append(f"{_path(here)}{name(tag)}: {why}")
+        self._report(f"{_path(here)}{name(tag)}: {why}")
+
+    def _report(self, what: str) -> None:
+        if len(self.discarded) < _MOST_REPORTED:
+            self.discarded.append(what)
 
 
 def _path(here: _Dataset) -> str:
