@@ -10,9 +10,10 @@ from typing import Final, Self, TypeVar
 
 from appliance.archive import rows, schema
 from appliance.archive.committer import Committer
+from appliance.archive.database import BUSY, flaw, says_unsound
 from appliance.archive.files import DurableNames, Folders, sync_directories
 from appliance.archive.lock import WriterLock
-from appliance.archive.reading import BUSY, CatalogueReader, connect_to_read
+from appliance.archive.reading import CatalogueReader, connect_to_read
 from appliance.archive.records import (
     Adoption,
     CatalogueCorrupt,
@@ -67,7 +68,8 @@ Clock = Callable[[], float]
 
 _WAL_KEPT: Final = 64 * 2**20
 """Bytes to which the WAL is cut once it was longer."""
-_UNSOUND: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_CHECKPOINT: Final = 4000
+"""Pages of 4 KiB in the WAL before they are copied: neighbours rewrite the same pages."""
 
 
 class Catalogue(CatalogueReader):
@@ -94,25 +96,31 @@ class Catalogue(CatalogueReader):
         self._committer = Committer(connection, names, self._rows.forget)
 
     @classmethod
-    def open(cls, path: Path, clock: Clock = time.time) -> Self:
+    def open(
+        cls,
+        path: Path,
+        clock: Clock = time.time,
+        set_aside: Callable[[CatalogueCorrupt], None] | None = None,
+    ) -> Self:
         """Opens the catalogue to write, creating or migrating it; its folder must exist.
 
+        Unless it was closed in order, all of it is checked. If it is no sound database and
+        `set_aside` is given (`recovery.open_catalogue` does that), that must take it away, and an
+        empty one is made.
+
         Raises `CatalogueInUse` if a process (this one, even) is writing to it, `CatalogueTooNew`,
-        `CatalogueCorrupt` if it is no sound database (`recovery.open_catalogue` mends that), or
-        `CatalogueFailed`. Unless it was closed in order, all of it is checked.
+        `CatalogueCorrupt`, or `CatalogueFailed`.
         """
         lock = WriterLock.take(Folders(path.parent).lock)
         try:
-            connection = _connect_to_write(path)
             try:
-                rows.end_interrupted_retrievals(connection, clock())
-                return cls(path, connection, lock, clock)
-            except BaseException:
-                connection.close()
-                raise
-        except sqlite3.Error as error:
-            lock.release()
-            raise _as_ours(path, error) from error
+                connection = _open_to_write(path, clock)
+            except CatalogueCorrupt as corrupt:
+                if set_aside is None:
+                    raise
+                set_aside(corrupt)
+                connection = _open_to_write(path, clock)
+            return cls(path, connection, lock, clock)
         except BaseException:
             lock.release()
             raise
@@ -285,8 +293,19 @@ class Catalogue(CatalogueReader):
                 return freed
 
     def adopt(self, adoptions: Sequence[Adoption]) -> None:
-        """Registers what recovery found on disk."""
-        self.write(lambda connection: self._rows.adopt(connection, adoptions))
+        """Registers what recovery found on disk, once its directories are fsynced."""
+        directories = {
+            root / found.instance.study / found.instance.series
+            for found in adoptions
+            for root, there in (
+                (self._folders.dicom, found.file == "held"),
+                (self._folders.images, found.pictures),
+            )
+            if there
+        }
+        self._committer.submit(
+            lambda connection: self._rows.adopt(connection, adoptions), tuple(directories)
+        )
 
     def lose(self, files: Collection[int], pictures: Collection[int]) -> None:
         """Registers what recovery did not find: `files` are to be fetched, `pictures` to be made.
@@ -304,32 +323,39 @@ class Catalogue(CatalogueReader):
         return self._committer.uncommitted_counts()
 
 
-def _connect_to_write(path: Path) -> sqlite3.Connection:
+def _open_to_write(path: Path, clock: Clock) -> sqlite3.Connection:
     left_open = _size(path.with_name(path.name + "-wal")) > 0
-    connection = sqlite3.connect(
-        path, timeout=BUSY, isolation_level=None, check_same_thread=False, cached_statements=256
-    )
     try:
-        # Setting the mode takes locks that readers may hold; it lasts, so once is enough.
-        if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
-            connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
-        if left_open:
-            _check(path, connection)
-        if schema.migrate(connection, schema.migrations()):
-            sync_directories((path.parent,))
-    except BaseException:
-        connection.close()
-        raise
+        connection = sqlite3.connect(
+            path,
+            timeout=BUSY,
+            isolation_level=None,
+            check_same_thread=False,
+            cached_statements=256,
+        )
+        try:
+            _prepare(connection, left_open)
+            if schema.migrate(connection, schema.migrations("catalogue")):
+                sync_directories((path.parent,))
+            rows.end_interrupted_retrievals(connection, clock())
+        except BaseException:
+            connection.close()
+            raise
+    except (sqlite3.Error, schema.SchemaTooNew) as error:
+        raise _as_ours(path, error) from error
     return connection
 
 
-def _check(path: Path, connection: sqlite3.Connection) -> None:
-    (verdict,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    if verdict != "ok":
-        raise CatalogueCorrupt(f"{path}: {verdict}")
+def _prepare(connection: sqlite3.Connection, check: bool) -> None:
+    # Setting the mode takes locks that readers may hold; it lasts, so once is enough.
+    if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+        connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA foreign_keys = ON")
+    connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
+    connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
+    if check and (found := flaw(connection)):
+        raise CatalogueCorrupt(found)
 
 
 def _close_writing(connection: sqlite3.Connection) -> None:
@@ -345,7 +371,9 @@ def _size(path: Path) -> int:
         return 0
 
 
-def _as_ours(path: Path, error: sqlite3.Error) -> CatalogueFailed:
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _UNSOUND:
+def _as_ours(path: Path, error: sqlite3.Error | schema.SchemaTooNew) -> CatalogueFailed:
+    if isinstance(error, schema.SchemaTooNew):
+        return CatalogueTooNew(f"{path}: {error}")
+    if says_unsound(error):
         return CatalogueCorrupt(f"{path}: {error}")
     return CatalogueFailed(f"{path}: the catalogue cannot be opened: {error}")

@@ -10,6 +10,7 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
+from appliance.archive.database import primary_code
 from appliance.archive.files import DurableNames
 from appliance.archive.records import CatalogueFailed
 
@@ -294,20 +295,17 @@ def _finish(changes: Iterable[_Change], error: BaseException) -> None:
 
 
 def _is_passing(error: BaseException) -> bool:
-    return isinstance(error, sqlite3.Error) and not _PASSING.isdisjoint(_codes(error))
+    if not isinstance(error, sqlite3.Error):
+        return False
+    extended = getattr(error, "sqlite_errorcode", None)
+    return extended in _PASSING or primary_code(error) in _PASSING
 
 
 def _is_of_the_change(error: BaseException) -> bool:
     if isinstance(error, sqlite3.Error):
-        codes = _codes(error)
-        return not codes or not _OF_THE_CHANGE.isdisjoint(codes)
+        code = primary_code(error)
+        return code is None or code in _OF_THE_CHANGE
     return isinstance(error, Exception)
-
-
-def _codes(error: sqlite3.Error) -> tuple[int, ...]:
-    # Errors that the Python module raises without asking SQLite carry no code.
-    code: int | None = getattr(error, "sqlite_errorcode", None)
-    return () if code is None else (code, code & 0xFF)
 
 
 def _told(error: BaseException) -> BaseException:

@@ -40,16 +40,34 @@ class UnusableUID(ValueError):
     """
 
 
-def checked_uid(uid: str) -> str:
-    """`uid` itself, if it is safe as a file name; raises `UnusableUID`.
+def is_uid(name: str) -> bool:
+    """Whether `name` is a UID that is safe as a file name.
 
     Leading zeros in a component are let through: they are wrong, common, and harmless here.
     """
-    if _UID.fullmatch(uid) is None:
+    return _UID.fullmatch(name) is not None
+
+
+def checked_uid(uid: str) -> str:
+    """`uid` itself, if it is safe as a file name; raises `UnusableUID`."""
+    if not is_uid(uid):
         raise UnusableUID(
             f"{uid!r} cannot be a UID: expected 1 to 64 digits and dots, beginning with a digit"
         )
     return uid
+
+
+def picture_name(instance: str, frame: int | None, suffix: str) -> str:
+    """The name of a picture's file; `frame` counts from 1, or is None for the only frame.
+
+    `suffix` is one of `PICTURE_SUFFIXES`. Raises `UnusableUID`, or ValueError.
+    """
+    if suffix not in PICTURE_SUFFIXES:
+        raise ValueError(f"suffix {suffix!r}: expected one of {', '.join(PICTURE_SUFFIXES)}")
+    if frame is not None and frame < 1:
+        raise ValueError(f"frame {frame}: frames are counted from 1")
+    number = "" if frame is None else f".{frame:04d}"
+    return f"{checked_uid(instance)}{number}{suffix}"
 
 
 class Folders:
@@ -95,18 +113,10 @@ class Folders:
     def picture(
         self, study: str, series: str, instance: str, frame: int | None, suffix: str
     ) -> Path:
-        """A picture of an instance; `frame` counts from 1, or is None for the only frame.
-
-        `suffix` is one of `PICTURE_SUFFIXES`. Raises `UnusableUID`, or ValueError.
-        """
-        if suffix not in PICTURE_SUFFIXES:
-            raise ValueError(f"suffix {suffix!r}: expected one of {', '.join(PICTURE_SUFFIXES)}")
-        if frame is not None and frame < 1:
-            raise ValueError(f"frame {frame}: frames are counted from 1")
-        number = "" if frame is None else f".{frame:04d}"
+        """A picture of an instance, named as `picture_name` says."""
         return Path(
             f"{self._images}/{checked_uid(study)}/{checked_uid(series)}"
-            f"/{checked_uid(instance)}{number}{suffix}"
+            f"/{picture_name(instance, frame, suffix)}"
         )
 
 

@@ -10,8 +10,10 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from appliance.archive import schema
+from appliance.archive.database import BUSY
 from appliance.archive.records import (
     CatalogueFailed,
+    CatalogueTooNew,
     Event,
     ExpirableStudy,
     HeldInstance,
@@ -23,8 +25,6 @@ from appliance.archive.records import (
     StudyProgress,
 )
 
-BUSY: Final = 10.0
-"""Seconds to wait for another process's lock."""
 _EVENTS: Final = 50
 _TOTALS: Final = (
     "studies, series, held AS instances, bytes, pictures, picture_bytes, outstanding, incomplete,"
@@ -52,16 +52,15 @@ class CatalogueReader:
         Raises `CatalogueFailed` if there is no catalogue or it is of a version that we cannot read.
         """
         reader = cls(lambda: connect_to_read(path))
-        steps = len(schema.migrations())
         try:
             with reader._reading() as connection:
-                schema.check_version(connection, steps)
-                found = schema.version(connection)
-        except BaseException:
+                schema.check_version(connection, schema.migrations("catalogue"))
+                if schema.version(connection) == 0:
+                    raise CatalogueFailed("it is empty; the AE fills it when it starts")
+        except (CatalogueFailed, schema.SchemaTooNew) as error:
             reader.close()
-            raise
-        if found == 0:
-            raise CatalogueFailed(f"{path}: no catalogue yet; the AE makes one when it starts")
+            kind = CatalogueFailed if isinstance(error, CatalogueFailed) else CatalogueTooNew
+            raise kind(f"{path}: {error}") from error
         return reader
 
     def close(self) -> None:

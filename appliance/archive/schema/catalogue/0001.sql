@@ -1,13 +1,8 @@
--- Version 1 of the catalogue: what the box holds, what remotes list, what was tried.
--- UIDs in here are the mapped ones. Nothing in here identifies a patient.
---
--- A migration is a file NNNN.sql in this folder; it brings version NNNN-1 to NNNN in one
--- transaction. It must set release.oldest_able to the oldest version whose code still works on the
--- result, because an update of the box may be rolled back: add columns with defaults and tables
--- rather than change what is there.
+-- What the box holds, what remotes list, what was tried. UIDs in here are the mapped ones; nothing
+-- in here identifies a patient.
 
 CREATE TABLE release (
-  oldest_able INTEGER NOT NULL      -- code that knows this schema version, or a later one, can work
+  oldest_able INTEGER NOT NULL  -- code that knows this version, or a later one, works on this database
 ) STRICT;
 INSERT INTO release VALUES (1);
 

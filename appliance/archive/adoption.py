@@ -1,0 +1,149 @@
+"""What a file on disk says about itself: enough to give it a row again."""
+
+import os
+import re
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.dataset import FileDataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
+
+from appliance.archive.files import PICTURE_SUFFIXES, is_uid
+from appliance.archive.pictures import dimensions
+from appliance.archive.records import PictureRow, StoredInstance
+
+Found = dict[str, os.stat_result]
+"""The files of a folder, by name."""
+
+_FRAME: Final = re.compile(r"(?P<instance>.+)\.(?P<frame>\d{4,})")
+_TAGS: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "PatientID",
+    "Modality",
+    "InstanceNumber",
+    "NumberOfFrames",
+)
+
+
+class NotOurs(Exception):
+    """A file that is not what its name and its place say."""
+
+
+def read_instance(path: Path, study: str, series: str, instance: str) -> StoredInstance:
+    """What a DICOM file at that place says; pixels are not read.
+
+    Raises `NotOurs` if it cannot be understood, or is another instance than its name says; OSError
+    if it cannot be read.
+    """
+    try:
+        dataset, has_pixels = _read(path)
+        found = StoredInstance(
+            instance=str(dataset.SOPInstanceUID),
+            series=str(dataset.SeriesInstanceUID),
+            study=str(dataset.StudyInstanceUID),
+            sop_class=str(dataset.SOPClassUID),
+            transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+            modality=str(dataset.get("Modality") or ""),
+            instance_number=_integer(dataset, "InstanceNumber"),
+            frames=_integer(dataset, "NumberOfFrames") or 1,
+            has_pixels=has_pixels,
+            bytes=path.stat().st_size,
+            remote=None,
+            warning=None,
+            patient=str(dataset.get("PatientID") or "") or None,
+        )
+    except OSError:
+        raise
+    except Exception as error:  # A damaged file can make a parser raise anything.
+        raise NotOurs(f"not a DICOM file that can be understood: {error}") from error
+    if (found.study, found.series, found.instance) != (study, series, instance):
+        raise NotOurs("the UIDs in the file are not those of its name")
+    return found
+
+
+def _read(path: Path) -> tuple[FileDataset, bool]:
+    """The elements that a row is made of, and whether there are pixels."""
+    with path.open("rb") as file:
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        if dataset.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
+            return dataset, file.tell() < os.fstat(file.fileno()).st_size
+        file.seek(0)
+        pixels = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
+        whole = dcmread(file, specific_tags=list(pixels))
+        return dataset, any(keyword in whole for keyword in pixels)
+
+
+def _integer(dataset: FileDataset, keyword: str) -> int | None:
+    value: Any = dataset.get(keyword)
+    try:
+        return None if value is None or value == "" else int(value)
+    except (TypeError, ValueError):
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class FoundPicture:
+    """A picture's file, by what its name says."""
+
+    name: str
+    frame: int | None
+    suffix: str
+
+
+def pictures_by_instance(
+    names: Iterable[str], known: Collection[str]
+) -> dict[str, list[FoundPicture]]:
+    """The pictures of each instance of a series; names that are of none are under "".
+
+    `<instance>.0001.jpg` may be frame 1 of one instance or the only frame of another. It is the
+    latter if that instance is in `known`.
+    """
+    found: dict[str, list[FoundPicture]] = {}
+    for name in names:
+        stem, suffix = os.path.splitext(name)
+        frame = _FRAME.fullmatch(stem)
+        if suffix not in PICTURE_SUFFIXES or not is_uid(stem):
+            found.setdefault("", []).append(FoundPicture(name, None, suffix))
+        elif frame is None or stem in known:
+            found.setdefault(stem, []).append(FoundPicture(name, None, suffix))
+        else:
+            picture = FoundPicture(name, int(frame["frame"]), suffix)
+            found.setdefault(frame["instance"], []).append(picture)
+    return found
+
+
+def whole_set(
+    folder: Path, files: Found, pictures: Iterable[FoundPicture], frames: int | None, since: int
+) -> tuple[PictureRow, ...]:
+    """Rows for the pictures of one instance, if there is one of each of its frames.
+
+    `frames` None: as many as there are. Pictures count if they are pictures, and none is older than
+    `since` (ns since 1970). Empty if no suffix has a whole set. Raises OSError.
+    """
+    by_suffix: dict[str, dict[int | None, str]] = {}
+    for picture in pictures:
+        by_suffix.setdefault(picture.suffix, {})[picture.frame] = picture.name
+    for suffix, names in by_suffix.items():
+        if set(names) not in _wanted_frames(frames, len(names)):
+            continue
+        if any(files[name].st_mtime_ns < since for name in names.values()):
+            continue
+        rows = [
+            PictureRow(frame, *size, files[name].st_size, suffix)
+            for frame, name in sorted(names.items(), key=lambda item: item[0] or 0)
+            if (size := dimensions(folder / name)) is not None
+        ]
+        if len(rows) == len(names):
+            return tuple(rows)
+    return ()
+
+
+def _wanted_frames(frames: int | None, found: int) -> tuple[set[int | None], ...]:
+    numbered: set[int | None] = set(range(1, (frames or found) + 1))
+    return ({None}, numbered) if frames is None or frames == 1 else (numbered,)

@@ -1,0 +1,243 @@
+"""What people asked for by hand, in a database of its own: the AE and the page both write to it.
+
+It is the only file of the archive that holds identifying values, the keys that somebody typed; they
+are erased when the request is finished. SQLite overwrites what is erased (`secure_delete`), and
+keeps no write-ahead log of it.
+"""
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from appliance.archive import schema
+from appliance.archive.database import BUSY, flaw, says_unsound
+from appliance.archive.files import sync_directories
+
+RequestState = Literal["asked", "running", "finished"]
+
+_REQUEST: Final = (
+    "SELECT id, remote, patient_id, accession, study, asked_at, updated_at, state, outcome,"
+    " sentence, studies, listed, missing, arrived FROM requests"
+)
+
+
+class RequestsFailed(Exception):
+    """The requests could not be read or written."""
+
+
+class RequestsCorrupt(RequestsFailed):
+    """The file is not a sound SQLite database; recovery replaces it by an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class FetchRequest:
+    """Someone's wish to have studies fetched. Times are seconds since 1970."""
+
+    id: int
+    remote: str
+    patient_id: str | None
+    accession: str | None
+    study: str | None
+    """The keys as typed (the study's UID is the original one); None, all of them, once finished."""
+    asked_at: float
+    updated_at: float
+    state: RequestState
+    outcome: str
+    """In a word, once finished."""
+    sentence: str
+    """What happened and who can mend it, for people, once finished."""
+    studies: int
+    """Studies found."""
+    listed: int
+    """Instances that these have at the remote."""
+    missing: int
+    """Of them, those that were not held."""
+    arrived: int
+
+
+class Requests:
+    """The requests, in the hands of one of several processes. For any thread.
+
+    Every method raises `RequestsFailed` if the file cannot be read or written.
+    """
+
+    def __init__(self, connection: sqlite3.Connection, clock: Callable[[], float]) -> None:
+        self._connection = connection
+        self._clock = clock
+        self._lock = threading.Lock()
+
+    @classmethod
+    def open(cls, path: Path, clock: Callable[[], float] = time.time) -> Self:
+        """Opens or creates the file; its folder must exist.
+
+        Raises `RequestsCorrupt`, or `RequestsFailed`.
+        """
+        try:
+            return cls(_connect(path), clock)
+        except sqlite3.Error as error:
+            kind = RequestsCorrupt if says_unsound(error) else RequestsFailed
+            raise kind(f"{path}: the requests cannot be opened: {error}") from error
+        except schema.SchemaTooNew as error:
+            raise RequestsFailed(f"{path}: {error}") from error
+
+    def close(self) -> None:
+        """Closes the file; may be called again."""
+        with self._lock:
+            self._connection.close()
+
+    def ask_fetch(
+        self,
+        remote: str,
+        *,
+        patient_id: str | None = None,
+        accession: str | None = None,
+        study: str | None = None,
+    ) -> int:
+        """Asks for what `remote` has under these keys, at least one of them; the request's id."""
+        if not (patient_id or accession or study):
+            raise ValueError("a request needs a Patient ID, an Accession Number or a study's UID")
+        now = self._clock()
+        with self._writing() as connection:
+            inserted = connection.execute(
+                "INSERT INTO requests (remote, patient_id, accession, study, asked_at, updated_at)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (remote, patient_id or None, accession or None, study or None, now, now),
+            )
+            assert inserted.lastrowid is not None
+            return inserted.lastrowid
+
+    def pending(self, remote: str | None = None) -> tuple[FetchRequest, ...]:
+        """Requests (to `remote`) that are not finished, the oldest first; running ones, too.
+
+        So whoever was interrupted in one finds it again.
+        """
+        with self._reading() as connection:
+            return tuple(
+                FetchRequest(*row)
+                for row in connection.execute(
+                    f"{_REQUEST} WHERE state <> 'finished' AND (? IS NULL OR remote = ?)"
+                    " ORDER BY id",
+                    (remote, remote),
+                )
+            )
+
+    def find(self, id: int) -> FetchRequest:
+        """One request. Raises LookupError if there is none, or it is too long ago."""
+        with self._reading() as connection:
+            row = connection.execute(f"{_REQUEST} WHERE id = ?", (id,)).fetchone()
+        if row is None:
+            raise LookupError(f"request {id}: there is none of that number")
+        return FetchRequest(*row)
+
+    def latest(self, limit: int) -> tuple[FetchRequest, ...]:
+        """The latest requests, whatever their state, the last one first."""
+        with self._reading() as connection:
+            return tuple(
+                FetchRequest(*row)
+                for row in connection.execute(f"{_REQUEST} ORDER BY id DESC LIMIT ?", (limit,))
+            )
+
+    def progress(
+        self,
+        id: int,
+        *,
+        studies: int | None = None,
+        listed: int | None = None,
+        missing: int | None = None,
+        arrived: int | None = None,
+    ) -> None:
+        """Notes that a request is being served, and how far it is; None leaves a figure as it is.
+
+        Raises LookupError if there is no such request, or it is finished.
+        """
+        self._update(
+            id,
+            "UPDATE requests SET state = 'running', studies = ifnull(?, studies),"
+            " listed = ifnull(?, listed), missing = ifnull(?, missing),"
+            " arrived = ifnull(?, arrived), updated_at = ?",
+            (studies, listed, missing, arrived, self._clock()),
+        )
+
+    def finish(self, id: int, outcome: str, sentence: str) -> None:
+        """Notes how a request ended, and erases its keys; `sentence` must not repeat them.
+
+        Raises LookupError if there is no such request, or it is finished.
+        """
+        self._update(
+            id,
+            "UPDATE requests SET state = 'finished', outcome = ?, sentence = ?, updated_at = ?,"
+            " patient_id = NULL, accession = NULL, study = NULL",
+            (outcome, sentence, self._clock()),
+        )
+
+    @property
+    def suspended(self) -> bool:
+        """Whether the operator wants the box to take and fetch nothing."""
+        with self._reading() as connection:
+            (suspended,) = connection.execute("SELECT suspended FROM operation").fetchone()
+        return bool(suspended)
+
+    def suspend(self) -> None:
+        """From now on, the box takes and fetches nothing; a restart does not change that."""
+        self._set_suspended(True)
+
+    def resume(self) -> None:
+        """Ends a suspension."""
+        self._set_suspended(False)
+
+    def _set_suspended(self, suspended: bool) -> None:
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE operation SET suspended = ?, since = ? WHERE suspended <> ?",
+                (suspended, self._clock(), suspended),
+            )
+
+    def _update(self, id: int, statement: str, values: tuple[object, ...]) -> None:
+        with self._writing() as connection:
+            updated = connection.execute(
+                f"{statement} WHERE id = ? AND state <> 'finished'", (*values, id)
+            )
+            if updated.rowcount == 0:
+                raise LookupError(f"request {id}: there is none, or it is finished")
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                yield self._connection
+        except sqlite3.Error as error:
+            raise RequestsFailed(f"the requests could not be read: {error}") from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._lock:
+                self._connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield self._connection
+                    self._connection.execute("COMMIT")
+                except BaseException:
+                    if self._connection.in_transaction:
+                        self._connection.execute("ROLLBACK")
+                    raise
+        except sqlite3.Error as error:
+            raise RequestsFailed(f"the requests could not be written: {error}") from error
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
+    try:
+        connection.execute("PRAGMA secure_delete = ON")
+        if found := flaw(connection):
+            raise RequestsCorrupt(f"{path}: {found}")
+        if schema.migrate(connection, schema.migrations("requests")):
+            sync_directories((path.parent,))
+    except BaseException:
+        connection.close()
+        raise
+    return connection
