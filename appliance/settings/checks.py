@@ -5,12 +5,13 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import combinations
 from typing import Any
 
 from appliance.settings.kinds import did_you_mean, quoted
 from appliance.settings.model import TLS, LocalAE, Query, RemoteAE
 from appliance.settings.problems import Path
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,33 +90,46 @@ def _names_twice(reading: Reading) -> Iterator[Contradiction]:
 
 
 def _remotes_that_call_alike(reading: Reading) -> Iterator[Contradiction]:
-    remotes = [
-        (path, value)
-        for path, value in reading.values.items()
-        if len(path) == 2 and isinstance(value, RemoteAE)
-    ]
-    for (beside, earlier), (path, remote) in combinations(remotes, 2):
-        titles = set(earlier.calling_titles) & set(remote.calling_titles)
-        if titles and _overlap(earlier, remote):
-            yield Contradiction(
-                path,
-                "remotes that differ in the AE title or in the address from which they call",
-                f"{quoted(min(titles))} from the same address",
-                "put them together, or give each its own calls_as or calls_from",
-                beside,
+    callers: dict[str, list[tuple[Network | str, Path]]] = {}
+    for path, remote in reading.values.items():
+        if len(path) != 2 or not isinstance(remote, RemoteAE):
+            continue
+        origins = [_origin(each) for each in remote.origins]
+        for title in remote.calling_titles:
+            clash = next(
+                (
+                    at
+                    for known, at in callers.get(title, ())
+                    if any(_meet(known, origin) for origin in origins)
+                ),
+                None,
             )
+            if clash is not None:
+                yield Contradiction(
+                    path,
+                    "remotes that differ in the AE title or in the address from which they call",
+                    f"{quoted(title)} from the same address",
+                    "put them together, or give each its own calls_as or calls_from",
+                    clash,
+                )
+                break
+        for title in remote.calling_titles:
+            callers.setdefault(title, []).extend((origin, path) for origin in origins)
 
 
-def _overlap(one: RemoteAE, other: RemoteAE) -> bool:
-    return any(_same(mine, theirs) for mine in one.origins for theirs in other.origins)
-
-
-def _same(one: str, other: str) -> bool:
+def _origin(text: str) -> Network | str:
     try:
-        mine, theirs = ipaddress.ip_network(one), ipaddress.ip_network(other)
+        return ipaddress.ip_network(text)
     except ValueError:
-        return one.casefold().rstrip(".") == other.casefold().rstrip(".")
-    return mine.version == theirs.version and mine.overlaps(theirs)
+        return text.casefold().removesuffix(".")
+
+
+def _meet(one: Network | str, other: Network | str) -> bool:
+    if isinstance(one, ipaddress.IPv4Network) and isinstance(other, ipaddress.IPv4Network):
+        return one.overlaps(other)
+    if isinstance(one, ipaddress.IPv6Network) and isinstance(other, ipaddress.IPv6Network):
+        return one.overlaps(other)
+    return one == other
 
 
 def _pauses_that_shrink(reading: Reading) -> Iterator[Contradiction]:

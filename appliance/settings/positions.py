@@ -105,7 +105,10 @@ def locate(text: str) -> Places:
 
 
 def statement_at(text: str, offset: int) -> Statement:
-    """Return the statement in which tomli gave up, at `offset`."""
+    """Return the statement in which tomli gave up, at `offset`.
+
+    Between two statements, in a comment: one without a path, which is the line there.
+    """
     scanner = _Scanner(text)
     start = 0
     try:
@@ -113,6 +116,8 @@ def statement_at(text: str, offset: int) -> Statement:
             if begin > offset:
                 break
             start = begin
+        if scanner.end < offset:
+            return Statement(text.rfind("\n", 0, offset) + 1, (), None, None)
     except _Lost:
         pass
     path = scanner.path
@@ -129,6 +134,7 @@ class _Scanner:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.end = 0
         self.keys: dict[Path, int] = {}
         self.values: dict[Path, int] = {}
         self.path: Path = ()
@@ -149,6 +155,7 @@ class _Scanner:
             else:
                 self._pair(self._table)
             self._take(_STATEMENT_END)
+            self.end = self.at
 
     def _next(self, token: str) -> bool:
         return self.text.startswith(token, self.at)
@@ -216,7 +223,8 @@ class _Scanner:
         self.path = path
         self._skip("=")
         self._take(_BLANK)
-        self.value = self.at
+        if self.value is None:
+            self.value = self.at
         self._record(path, offset, self.at)
         self._value(path)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import re
 import stat
@@ -43,7 +44,7 @@ def text_of(path: Path) -> str:
 
 def decoded(data: bytes) -> str:
     """Return the text that the bytes encode in UTF-8; raise Problems if they do not."""
-    if not data.strip():
+    if not data.removeprefix(codecs.BOM_UTF8).strip():
         raise _wrong("settings", "an empty file", "copy the file again, or start from the example")
     for signature, found, remedy in _SIGNATURES:
         if data.startswith(signature):
@@ -109,7 +110,7 @@ def _nul(data: bytes) -> Problems:
 
 def _encoding(data: bytes) -> str:
     """Name the encoding of text that is not UTF-8, as far as one can tell."""
-    for encoding, name in (("cp932", "Shift-JIS"), ("euc_jp", "EUC-JP")):
+    for encoding, name in (("euc_jp", "EUC-JP"), ("cp932", "Shift-JIS")):
         try:
             text = data.decode(encoding)
         except UnicodeDecodeError:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import tomli
@@ -152,7 +152,7 @@ def _cause(failure: _Failure) -> _Cause:
     explained = _odd_character(failure)
     if explained and not failure.message.startswith(_NOT_THE_CHARACTER):
         return explained
-    for beginning, explain in _EXPLANATIONS.items():
+    for beginning, explain in EXPLANATIONS.items():
         if failure.message.startswith(beginning):
             return explain(failure)
     return _Cause("TOML", failure.message, "compare with the example", failure.at)
@@ -263,6 +263,10 @@ def _no_closing_quote(failure: _Failure) -> _Cause:
     if opening in ('"""', "'''"):
         remedy = f"write {opening} behind the end of the text"
         return _Cause(f"a closing {opening}", "the end of the file", remedy, at)
+    if not failure.character:
+        # tomli looked for a single quote down to the end of the file.
+        end = failure.text.find("\n", failure.text.rfind("'", 0, failure.at))
+        failure = replace(failure, at=end if end >= 0 else failure.at)
     remedy = "close the text with the quote that it began with"
     if any(quote in failure.text[at : failure.at] for quote in _QUOTES):
         remedy += "; typographic quotes do not count: a word processor has put them there"
@@ -306,6 +310,8 @@ def _two_ways(failure: _Failure) -> _Cause:
 def _no_bracket(failure: _Failure) -> _Cause:
     brackets = "]]" if failure.message.startswith("Expected ']]'") else "]"
     found = "the end of the line" if not failure.rest.strip() else "something else"
+    if failure.rest.startswith("]"):
+        found = "one bracket"
     remedy = f"write {brackets} behind the name"
     return _Cause(f"{brackets} behind the name", found, remedy, failure.at)
 
@@ -334,7 +340,7 @@ def _no_day(failure: _Failure) -> _Cause:
     return _Cause("a date", "a day that does not exist", remedy, failure.at)
 
 
-_EXPLANATIONS: Mapping[str, Callable[[_Failure], _Cause]] = {
+EXPLANATIONS: Mapping[str, Callable[[_Failure], _Cause]] = {
     "Invalid statement": _no_statement,
     "Expected '=' after a key": _no_equals_sign,
     "Invalid value": _no_value,
@@ -357,6 +363,7 @@ _EXPLANATIONS: Mapping[str, Callable[[_Failure], _Cause]] = {
     "Invalid initial character": _no_key,
     "Invalid date": _no_day,
 }
+"""What explains a message of tomli, by the message's beginning."""
 
 _NOT_THE_CHARACTER = (
     "Cannot",

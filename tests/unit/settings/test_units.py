@@ -1,7 +1,7 @@
 """Quantities: every whole number of the base unit, and every mistake with its remedy."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.settings.kinds import Mistake
@@ -33,11 +33,13 @@ def test_a_quantity_is_read_in_its_base_unit(kind, text, value):
     assert kind.read(text) == value
 
 
+@settings(deadline=None)
 @given(st.integers(4 * KIB, 64 * TIB))
 def test_every_size_reads_back_as_written(value):
     assert SIZE.read(SIZE.text(value)) == value
 
 
+@settings(deadline=None)
 @given(st.integers(0, 36500 * DAY))
 def test_every_time_reads_back_as_written(value):
     assert TIME.read(TIME.text(value)) == value
@@ -96,6 +98,7 @@ def test_every_mistake_names_its_remedy(kind, written, remedy):
     assert kind.text(kind.highest) in caught.value.expected
 
 
+@settings(deadline=None)
 @given(st.text() | st.integers() | st.floats() | st.lists(st.integers()))
 def test_anything_is_read_within_the_limits_or_is_a_mistake(written):
     try:
