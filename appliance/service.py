@@ -7,6 +7,7 @@ listener → storage → archive → rendering.
 import logging
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -43,6 +44,11 @@ STOP_WITHIN = 10.0
 
 HOUSEKEEPING_EVERY = 60.0
 """Seconds between two rounds of retention."""
+
+REPEAT_AFTER = 600.0
+"""Seconds after which the same rejected association is an event again."""
+
+REJECTIONS_REMEMBERED = 1000
 
 _LISTENER_POLL = 0.2
 _ECHO_WITHIN = 10
@@ -90,6 +96,7 @@ class Service:
         self._solicitation = Solicitation()
         self._intake = Intake(suspended=lambda: self.requests.suspended)
         self._heartbeats = Heartbeats()
+        self._rejections: dict[str, float] = {}
         self._rendering = Rendering.of(self.catalogue, self._folders, settings.images)
         self._storage = Storage(
             self._folders,
@@ -217,7 +224,14 @@ class Service:
             self._stopped.wait(HOUSEKEEPING_EVERY)
 
     def _note_rejection(self, subject: str, text: str) -> None:
+        """Count a rejected association; the same one is an event once in a while only."""
         self.catalogue.count("rejected associations")
+        now = time.monotonic()
+        if now - self._rejections.get(text, -REPEAT_AFTER) < REPEAT_AFTER:
+            return
+        if len(self._rejections) >= REJECTIONS_REMEMBERED:
+            self._rejections.clear()
+        self._rejections[text] = now
         self.catalogue.event("warning", subject, text)
 
     def _catalogue_works(self) -> str:

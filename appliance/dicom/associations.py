@@ -81,10 +81,15 @@ class ReadAheadSocket(AssociationSocket):
             self._prepare(client_socket)
 
     def connect(self, primitive: T_CONNECT) -> None:
-        """Connect, then set the stall time that pynetdicom clears."""
+        """Connect, then set the stall time that pynetdicom clears.
+
+        What is left until `deadline` is how long the answer to the request may take.
+        """
         super().connect(primitive)
         if self.socket is not None:
             self._prepare(self.socket)
+        if self.deadline is not None:
+            self.assoc.acse_timeout = max(0.1, self.deadline - time.monotonic())
 
     def _prepare(self, connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -56,6 +56,10 @@ class StorageProvider(Protocol):
         """Return the service for one association with `caller`."""
 
 
+class CannotListen(OSError):
+    """The port for incoming associations cannot be had; the text says what to do."""
+
+
 class Admission:
     """Which association requests are accepted; counts the running associations of each remote."""
 
@@ -198,8 +202,15 @@ class Listener(AssociationServer):
         return int(self.server_address[1])
 
     def server_bind(self) -> None:
-        """Bind; the socket that accepts never times out."""
-        super().server_bind()
+        """Bind; the socket that accepts never times out. Raises CannotListen."""
+        try:
+            super().server_bind()
+        except OSError as error:
+            raise CannotListen(
+                f"port {self.server_address[1]} cannot be listened on ({error.strerror}); is "
+                "another service using it? Ports below 1024 need a right that systemd gives: as an "
+                "ordinary user, choose another ae.port"
+            ) from None
         self._listening.settimeout(None)
 
     def get_request(self) -> tuple[socket.socket, Any]:

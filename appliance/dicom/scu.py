@@ -290,6 +290,7 @@ class Requestor:
         connection = ReadAheadSocket(
             association, address=AddressInformation(*local), stall=self.timeouts.response
         )
+        connection.deadline = time.monotonic() + self.timeouts.association
         if remote.tls:
             if self.tls is None:
                 raise RequestFailed(

@@ -19,6 +19,7 @@ Method = Literal["move", "get"]
 Result = Literal["complete", "partial", "failed"]
 
 MOVE_DESTINATION_UNKNOWN = 0xA801
+_NOTHING_WILL_COME = ("unreachable", "rejected", "unsupported")
 _OUT_OF_RESOURCES = (0xA700, 0xA701, 0xA702)
 
 
@@ -99,10 +100,13 @@ class Retriever:
         try:
             answer = ask(plan.remote, plan.study, activity, outstanding.active)
         except RequestFailed as failure:
-            sentence = failure.sentence
-        else:
-            sentence = self._explain(plan.remote, method, answer, outstanding)
-        outstanding.wait_settled(self.query.settle)
+            if failure.kind in _NOTHING_WILL_COME:
+                return failure.sentence
+            outstanding.wait_settled(self.query.settle)
+            return self._refused(plan.remote, outstanding) or failure.sentence
+        if answer.status != MOVE_DESTINATION_UNKNOWN:
+            outstanding.wait_settled(self.query.settle)
+        sentence = self._explain(plan.remote, method, answer, outstanding)
         return self._refused(plan.remote, outstanding) or sentence
 
     def _next_attempt(self, plan: StudyPlan, result: Result) -> float | None:
