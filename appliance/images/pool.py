@@ -409,6 +409,9 @@ def _outcome(job: RenderJob, result: dict[str, Any], suffix: str, drop: bool) ->
         job=job,
         state=result["state"],
         reason=result["reason"],
-        pictures=tuple(PictureRow(*row, suffix=suffix) for row in result["pictures"]),
+        pictures=tuple(
+            PictureRow(frame, width, height, size, suffix)
+            for frame, width, height, size in result["pictures"]
+        ),
         drop_dicom=drop and rendered,
     )

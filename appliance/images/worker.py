@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from appliance.archive.files import Folders, PendingFile, sync_directories
-from appliance.images.encode import encode
+from appliance.images.encode import NotEncodable, encode, obstacle
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
 
@@ -95,12 +95,15 @@ class Worker:
         self._folders = Folders(Path(orders.data))
         self._encoding = orders.encoding
         self._renderer = Renderer(Limits(frame_pixels=orders.frame_pixels))
+        self._obstacle = obstacle(orders.encoding.format)
         self._out = out
 
     def batch(self, jobs: Sequence[Sequence[str]]) -> None:
         """Do a batch: (study, series, instance) of each job, as the files' names have them."""
         pictures = Pictures()
         try:
+            if self._obstacle:
+                raise Unwritable(self._obstacle)
             results = [self._job(index, job, pictures) for index, job in enumerate(jobs)]
             self._say({"settling": len(results)})
             pictures.settle()
@@ -167,6 +170,8 @@ def _refused(error: BaseException) -> dict[str, Any]:
         state, reason = "none", error.reason
     elif isinstance(error, Undecodable):
         reason = error.reason
+    elif isinstance(error, NotEncodable):
+        reason = str(error)
     elif isinstance(error, MemoryError):
         reason = "Rendering needs more memory than a worker may use."
     elif isinstance(error, FileNotFoundError):

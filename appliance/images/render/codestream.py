@@ -12,6 +12,7 @@ from appliance.images.render.refusal import Undecodable
 _STANDALONE = frozenset({0x01, *range(0xD0, 0xD9)})
 # PS3.5 Section 8.2.1 and ISO/IEC 10918-1 Table B.1: the frame headers, arithmetic coding included.
 _FRAMES = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC}) | {0xF7}
+_SCAN, _END = 0xDA, 0xD9
 _SOF3_LOSSLESS, _SOF55_JPEG_LS = 0xC3, 0xF7
 
 
@@ -78,6 +79,8 @@ def _jpeg(data: memoryview) -> Codestream:
         if marker in _STANDALONE:
             at += 2
             continue
+        if marker in (_SCAN, _END):
+            raise Undecodable("A JPEG frame has no frame header.")
         length = _number(data, at + 2, 2)
         body = data[at + 4 : at + 2 + length]
         if marker == 0xE0 and bytes(body[:4]) == b"JFIF":
@@ -86,8 +89,6 @@ def _jpeg(data: memoryview) -> Codestream:
             adobe = body[11]
         elif marker in _FRAMES:
             return _jpeg_frame(body, marker, jfif, adobe)
-        elif marker in (0xDA, 0xD9):
-            raise Undecodable("A JPEG frame has no frame header.")
         at += 2 + max(length, 2)
 
 

@@ -38,6 +38,8 @@ def coloured(frame: Frame, first: int, colours: Array) -> Array:
     """The frame as (rows, columns, 3) uint8; values outside the palette take its nearest end."""
     if frame.format.allocated > 16:
         raise Undecodable(f"A palette image of {frame.format.allocated} bits is not rendered.")
+    if frame.format.signed and first >= 0x8000:
+        first -= 0x10000
     index = real(frame.samples, frame.format).astype(np.int64) - first
     return colours.take(np.clip(index, 0, len(colours) - 1), axis=0)
 
@@ -85,6 +87,8 @@ def _expand(
         kind, count = words[at], words[at + 1]
         at += 2
         if kind == 0:
+            if at + count > len(words):
+                raise IndexError(at)
             out.extend(words[at : at + count])
             at += count
         elif kind == 1:

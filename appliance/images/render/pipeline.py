@@ -15,7 +15,7 @@ from appliance.images.render.colour import rgb
 from appliance.images.render.decode import Frames
 from appliance.images.render.limits import Limits
 from appliance.images.render.palette import coloured, palette
-from appliance.images.render.pixels import GREY, layout
+from appliance.images.render.pixels import GREY, describes_pixels, layout
 from appliance.images.render.refusal import NoPicture, Undecodable
 from appliance.images.render.source import Source, of_dataset, opened
 from appliance.images.render.table import Tables
@@ -59,6 +59,8 @@ class Renderer:
     def source(self, source: Source) -> Iterator[Picture]:
         """The pictures of an instance that has been opened; see `dataset`."""
         if source.pixels is None:
+            if describes_pixels(source.attributes):
+                raise Undecodable("The dataset describes an image, but has no pixel data.")
             raise NoPicture("The object has no pixel data.")
         if source.encapsulated and not codecs.decodable(source.transfer_syntax):
             raise Undecodable(

@@ -79,6 +79,11 @@ def real(cells: Array, stored: StoredFormat) -> Array:
     return values
 
 
+def describes_pixels(held: Attributes) -> bool:
+    """Whether a dataset says how its pixels are stored, and so ought to have some."""
+    return all(one in held for one in (a.ROWS, a.COLUMNS, a.BITS_ALLOCATED, a.PHOTOMETRIC))
+
+
 def layout(source: Source, limits: Limits) -> Layout:
     """The layout of an instance that has pixel data; Undecodable if it contradicts itself."""
     held = source.attributes
@@ -145,7 +150,8 @@ def _format(held: Attributes, photometric: str) -> StoredFormat:
     high = held.integer(a.HIGH_BIT)
     if high is None or not stored - 1 <= high < allocated:
         high = stored - 1
-    signed = held.integer(a.PIXEL_REPRESENTATION) == 1 and photometric in GREY
+    indexed = photometric in GREY or photometric == "PALETTE COLOR"
+    signed = indexed and held.integer(a.PIXEL_REPRESENTATION) == 1
     return StoredFormat(allocated, stored, high, signed)
 
 

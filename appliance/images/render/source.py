@@ -180,6 +180,6 @@ def _lenient(data: memoryview, limits: Limits) -> Source:
         raise
     except (InvalidDicomError, Exception) as error:  # pydicom raises what broken bytes cause
         raise Undecodable(f"The file cannot be read as DICOM ({type(error).__name__}).") from None
-    if not len(dataset):
-        raise Undecodable("The file holds no data elements.")
+    if source.pixels is None and "SOPClassUID" not in dataset and bytes(data[128:132]) != b"DICM":
+        raise Undecodable("The file is not a DICOM file.")
     return source

@@ -55,8 +55,13 @@ class VoiLut:
     name: ClassVar[str] = "VOI LUT"
 
     def of(self, values: Array) -> Array:
-        """0 … 1 for modality values."""
-        return self.lut.of(np.floor(values)) / self.lut.top
+        """0 … 1 for modality values, in the steps of 8 bits.
+
+        Entries are levels already, so they are brought to 8 bits before they may be inverted:
+        inverted, a LUT shows the exact negative.
+        """
+        levels = self.lut.of(np.floor(values)).astype(np.int64) * 255 // self.lut.top
+        return levels / 255
 
 
 @dataclass(frozen=True, slots=True)

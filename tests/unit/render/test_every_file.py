@@ -1,0 +1,69 @@
+"""Every DICOM file at hand ends as pictures, as nothing to show, or as a refusal with a reason."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from appliance.images.render import NoPicture, Undecodable, render_file
+from tests.unit.render.files import FILES
+
+# File, and words of the reason. Anything that is refused and not named here is a fault.
+REFUSED = {
+    "JPEG2000-embedded-sequence-delimiter.dcm": "pixels where the dataset says 256 × 1024",
+    "MR_truncated.dcm": "need 8192 bytes, but the pixel data holds 8130",
+    "meta_missing_tsyntax.dcm": "no valid Rows",
+    "nested_priv_SQ.dcm": "no valid Rows",
+    "no_meta.dcm": "not a DICOM file",
+    "chrJapMulti.dcm": "describes an image, but has no pixel data",
+    "chrJapMultiExplicitIR6.dcm": "describes an image, but has no pixel data",
+    "chrKoreanMulti.dcm": "describes an image, but has no pixel data",
+}
+
+
+@pytest.fixture(scope="module")
+def ends() -> dict[Path, list[tuple[int, ...]] | NoPicture | Undecodable]:
+    found: dict[Path, list[tuple[int, ...]] | NoPicture | Undecodable] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for path in FILES:
+            try:
+                found[path] = [picture.pixels.shape for picture in render_file(path)]
+            except (NoPicture, Undecodable) as refusal:
+                found[path] = refusal
+    return found
+
+
+def test_refusals_are_those_expected(ends: dict[Path, object]) -> None:
+    reasons = {p.name: end.reason for p, end in ends.items() if isinstance(end, Undecodable)}
+    assert set(reasons) == set(REFUSED)
+    for name, words in REFUSED.items():
+        assert words in reasons[name]
+
+
+def test_most_have_a_picture(ends: dict[Path, object]) -> None:
+    kinds = Counter(type(end).__name__ for end in ends.values())
+    assert kinds["list"] >= 150
+    assert all(end for end in ends.values() if isinstance(end, list))
+
+
+def test_what_has_no_pixels_is_known(ends: dict[Path, object]) -> None:
+    names = {path.name for path, end in ends.items() if isinstance(end, NoPicture)}
+    for name in ("test-SR.dcm", "rtplan.dcm", "rtstruct.dcm", "waveform_ecg.dcm", "DICOMDIR"):
+        assert name in names
+
+
+def test_frames_are_counted(ends: dict[Path, object]) -> None:
+    by_name = {path.name: end for path, end in ends.items()}
+    for name, count in {
+        "color3d_jpeg_baseline.dcm": 120,
+        "emri_small_RLE.dcm": 10,
+        "ultrasound-multiframe.dcm": 30,
+        "liver.dcm": 3,
+        "CT_small.dcm": 1,
+    }.items():
+        end = by_name[name]
+        assert isinstance(end, list) and len(end) == count, name
