@@ -19,6 +19,8 @@ from pydicom.charset import (
 from pydicom.valuerep import TEXT_VR_DELIMS
 
 _PADDING: Final = " \0"
+_GB2312: Final = "\x1b$)A"
+"""The escape sequence of ISO 2022 IR 58, which pydicom leaves in the text (PS3.5 Annex K)."""
 _SINGLE: Final = re.compile(r"ISO[ _-]?IR[ _-]?(\d+)")
 _EXTENSION: Final = re.compile(r"ISO[ _-]?20[0-9]{2}[ _-]?(?:IR)?[ _-]?(\d+)")
 _UNICODE: Final = re.compile(r"UTF[ _-]?8")
@@ -74,7 +76,8 @@ def decode(value: bytes, label: bytes) -> str:
     if b"\x1b" not in value:
         return value.decode(python[0], "replace").strip(_PADDING)
     try:
-        return decode_bytes(value, list(python), TEXT_VR_DELIMS).strip(_PADDING)
+        text = decode_bytes(value, list(python), TEXT_VR_DELIMS)
+        return text.replace(_GB2312, "").strip(_PADDING)
     except (UnicodeError, LookupError):
         return value.decode("latin-1").strip(_PADDING)
 

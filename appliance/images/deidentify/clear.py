@@ -64,8 +64,7 @@ def clear() -> Rules:
         actions[tag] = act.REMOVE
     actions.update(dict.fromkeys(CLEARED, act.EMPTY))
     actions.update({marker.tag: act.REMOVE for marker in MARKERS})
-    actions.update(dict.fromkeys(act.NOTED, act.NOTE))
-    actions.update(dict.fromkeys((act.SOP_INSTANCE, act.STUDY, act.SERIES), act.UID))
+    actions.update(dict.fromkeys(act.NOTED + act.IDENTITY, act.NOTE))
     actions[act.LENGTH_TO_END] = act.REMOVE
     actions[act.SPECIFIC_CHARACTER_SET] = act.CHARACTER_SET
     actions[act.PATIENT] = act.PATIENT_ID

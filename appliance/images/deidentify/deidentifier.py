@@ -146,7 +146,7 @@ def _header(walk: Walk, elements: bytes, encoding: Encoding) -> Header:
         data=elements,
         pixels_at=walk.pixels_at,
         original=_identity(walk, walk.noted, walk.patient_id),
-        mapped=_identity(walk, walk.mapped, walk.pseudonym),
+        mapped=_identity(walk, walk.noted | walk.mapped, walk.pseudonym),
         modality=_text(walk.noted, act.MODALITY),
         instance_number=_integer(walk.noted, act.INSTANCE_NUMBER),
         frames=max(1, _integer(walk.noted, act.FRAMES) or 1),

@@ -60,7 +60,16 @@ class Codec:
     VR and the 16 bits behind it; `long` a length of 32 bits.
     """
 
-    __slots__ = ("brief", "encoding", "explicit", "implicit", "item_end", "item_open", "long")
+    __slots__ = (
+        "brief",
+        "encoding",
+        "explicit",
+        "implicit",
+        "item_end",
+        "item_open",
+        "long",
+        "sequence_end",
+    )
 
     def __init__(self, encoding: Encoding) -> None:
         order = "<" if encoding.little_endian else ">"
@@ -71,6 +80,7 @@ class Codec:
         self.long = Struct(order + "I")
         self.item_open = self.brief.pack(0xFFFE, 0xE000, UNDEFINED)
         self.item_end = self.brief.pack(0xFFFE, 0xE00D, 0)
+        self.sequence_end = self.brief.pack(0xFFFE, 0xE0DD, 0)
 
     def head(self, tag: int, vr: bytes, length: int) -> bytes:
         """What stands before a value of that many bytes."""
@@ -90,13 +100,6 @@ class Codec:
     def item(self, content: bytes) -> bytes:
         """An item of defined length around its elements."""
         return self.brief.pack(0xFFFE, 0xE000, len(content)) + content
-
-    def sequence(self, tag: int, vr: bytes, content: bytes, *, delimited: bool) -> bytes:
-        """A sequence around its items, of undefined length if it is to be delimited."""
-        if not delimited:
-            return self.head(tag, vr, len(content)) + content
-        end = self.brief.pack(0xFFFE, 0xE0DD, 0)
-        return b"".join((self.head(tag, vr, UNDEFINED), content, end))
 
     def measure(self, data: bytes, at: int, limit: int) -> tuple[int, bytes, int, int]:
         """Tag, VR (empty if implicit), offset and length of the value of the element at `at`.

@@ -47,7 +47,7 @@ _LONGEST_NOTED: Final = 1024
 _MOST_REPORTED: Final = 100
 _SEQUENCES: Final = frozenset({act.SEQUENCE, act.DUMMY_SEQUENCE, act.PROBE})
 _SEQUENCE_VRS: Final = frozenset({b"", b"SQ", b"UN"})
-_NOTED: Final = {tag: act.kept_as(tag) for tag in act.NOTED}
+_NOTED: Final = {tag: act.kept_as(tag) for tag in act.NOTED + act.IDENTITY}
 _BY_VR: Final = {
     **{vr: (12 if vr in LONG_VRS else 8, act.KEEP_TEXT) for vr in TEXT_VRS},
     **{vr: (12 if vr in LONG_VRS else 8, size) for vr, size in WORDS.items()},
@@ -113,12 +113,12 @@ class Replacements:
         content = self._codec.element(0x00080100, b"SH", code)
         content += self._codec.element(0x00080102, b"SH", scheme)
         content += self._codec.element(0x00080104, b"LO", meaning)
-        return self._codec.sequence(marker.tag, b"SQ", self._codec.item(content), delimited=False)
+        return self._codec.element(marker.tag, b"SQ", self._codec.item(content))
 
     def _make(self, tag: int) -> bytes:
         items = dummies.items(tag, self._codec)
         if items is not None:
-            return self._codec.sequence(tag, b"SQ", items, delimited=False)
+            return self._codec.element(tag, b"SQ", items)
         vr = act.vr_of(tag)
         return self._codec.element(tag, vr, dummies.value(vr))
 
@@ -260,7 +260,7 @@ class Walk:
                         self.noted.setdefault(tag, data[start : start + length])
                     action = _NOTED[tag]
                 if not implicit and action < act.REMOVE and kept != act.KEEP_ANY:
-                    action = kept
+                    action = -kept if action < 0 and kept < act.REMOVE else kept
 
                 stop = start + length
                 if action < act.REMOVE and stop <= limit:
@@ -434,7 +434,10 @@ class Walk:
         actions = self._rules.inside if action == act.DUMMY_SEQUENCE else here.actions
         end = limit if delimited else start + length
         content, stop = self._items(inner, here, tag, actions, start, end, delimited=delimited)
-        here.out.append(codec.sequence(tag, vr or b"SQ", content, delimited=delimited))
+        here.out.append(codec.head(tag, vr or b"SQ", length if delimited else len(content)))
+        here.out.append(content)
+        if delimited:
+            here.out.append(inner.sequence_end)
         return stop
 
     def _items(
