@@ -38,6 +38,7 @@ def contradictions(reading: Reading) -> tuple[Contradiction, ...]:
     checks: tuple[Callable[[Reading], Iterator[Contradiction]], ...] = (
         _same_port_twice,
         _nobody_to_trust,
+        _tls_without_certificate,
         _names_twice,
         _remotes_that_call_alike,
         _pauses_that_shrink,
@@ -77,6 +78,19 @@ def _nobody_to_trust(reading: Reading) -> Iterator[Contradiction]:
             "nothing",
             "add the key authorities, or require_certificate = false",
         )
+
+
+def _tls_without_certificate(reading: Reading) -> Iterator[Contradiction]:
+    if ("tls",) in reading.values or any(path[0] == "tls" for path in reading.faulty):
+        return
+    for path, tls in _entries(reading, "remote", "tls"):
+        if tls:
+            yield Contradiction(
+                path,
+                "false, as there is no [tls] with a certificate of ours",
+                "true",
+                "add [tls] with the keys certificate, key and authorities",
+            )
 
 
 def _names_twice(reading: Reading) -> Iterator[Contradiction]:
@@ -144,8 +158,8 @@ def _pauses_that_shrink(reading: Reading) -> Iterator[Contradiction]:
 
 
 def _remotes_not_there(reading: Reading) -> Iterator[Contradiction]:
-    if any(path[0] == "remote" and path[-1] in ("remote", "name") for path in reading.faulty):
-        return  # Some remote has a name that is not known.
+    if any(path[0] == "remote" and path[2:] in ((), ("name",)) for path in reading.faulty):
+        return  # Some remote has a name that could not be read.
     queried = {
         name: reading.values.get((*path[:2], "query"), True)
         for path, name in _entries(reading, "remote", "name")

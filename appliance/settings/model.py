@@ -216,8 +216,8 @@ class TLS:
         default=None,
         metadata=_means(
             Pem("CERTIFICATE"),
-            "The certificates, in PEM, of the authorities whose remotes we trust. Needed unless "
-            "require_certificate is false.",
+            "The certificates, in PEM, of the authorities whose remotes we trust. Needed where "
+            "require_certificate is true. Absent: those of the operating system.",
             sample=Pem("CERTIFICATE").sample,
         ),
     )
@@ -306,7 +306,8 @@ class RemoteAE:
     tls: bool = field(
         default=False,
         metadata=_means(
-            Flag(), "Whether we call it over TLS. The port is then that of its TLS service."
+            Flag(),
+            "Whether we call it over TLS. The port is then that of its TLS service. Needs [tls].",
         ),
     )
 

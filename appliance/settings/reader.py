@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import MISSING
 from pathlib import Path as FilePath
@@ -27,7 +28,8 @@ def read(text: str) -> Settings:
 
     A byte-order mark and CRLF line ends are accepted. Raises Problems with every mistake.
     """
-    plain = text.removeprefix("\ufeff").replace("\r\n", "\n")
+    # Two programs that each turn LF into CRLF leave CR CR LF.
+    plain = re.sub(r"\r+\n", "\n", text.removeprefix("\ufeff"))
     refuse_other_formats(plain)
     reader = _Reader(parse(plain, _SEVERAL))
     settings = reader.settings()
@@ -146,10 +148,13 @@ class _Reader:
         if not self._complete:
             return
         kind, key = setting.kind, path[-1]
-        if isinstance(kind, Kind) and not isinstance(kind, Pem):
-            remedy = f"add a line such as {key} = {kind.write(setting.sample)}"
-        else:
-            remedy = f"add the key {key}"
+        match kind:
+            case Pem():
+                remedy = f"add {key} = '''…''' with the PEM text between the quotes"
+            case Kind():
+                remedy = f"add a line such as {key} = {kind.write(setting.sample)}"
+            case _:
+                remedy = f"add {key}"
         if len(path) == 1:
             remedy += " above the first table"
         expected = kind.expected if isinstance(kind, Kind) else "a value"

@@ -26,7 +26,7 @@ def offset(text, place):
     return sum(len(line) + 1 for line in text.split("\n")[: place.line - 1]) + place.column - 1
 
 
-LONGEST = 300
+LONGEST = 1000
 """No value in these tests is written with more characters."""
 
 

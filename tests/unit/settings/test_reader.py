@@ -1,5 +1,6 @@
 """The reader: a whole file, every mistake at its place, all at once, and nothing but Problems."""
 
+import re
 from datetime import date
 
 import pytest
@@ -160,7 +161,7 @@ TLS_TABLE = f"[tls]\ncertificate = '''\n{CERTIFICATE}'''\nkey = '''\n{KEY}'''\n"
             f"revision=1\n[tls]\ncertificate = '''\n{CERTIFICATE}'''",
             (2, 1),
             "tls.key",
-            "add the key key",
+            "add key = '''…''' with the PEM text",
         ),
         # Values: one of each kind; the others stand with their kinds.
         ("revision=1\n[ae]\ntitle=''", (3, 7), "ae.title", "found an empty text"),
@@ -260,6 +261,24 @@ TLS_TABLE = f"[tls]\ncertificate = '''\n{CERTIFICATE}'''\nkey = '''\n{KEY}'''\n"
         ("revision=1\n[ae]\nport=2762\n" + TLS_TABLE, (4, 1), "tls.port", "the port of [ae]"),
         ("revision=1\n" + TLS_TABLE, (2, 1), "tls.authorities", "or require_certificate = false"),
         (
+            "revision=1\n" + REMOTE + "tls = true",
+            (6, 7),
+            "remote[1].tls",
+            "found true; add [tls] with the keys certificate, key and authorities",
+        ),
+        (
+            "revision=1\nremote=[1]\n[[watch]]\npatient_id='1'\nremotes=['a']",
+            (2, 9),
+            "remote[1]",
+            "found 1; write [[remote]]",
+        ),
+        (
+            f"revision=1\n{REMOTE}tls=true\n[tls]\ncertificate='''\n{CERTIFICATE}'''",
+            (7, 1),
+            "tls.key",
+            "add key = '''…''' with the PEM text",
+        ),
+        (
             "revision=1\n[query]\nretry_first='1 h'\nretry_longest='5 min'",
             (4, 15),
             "query.retry_longest",
@@ -289,6 +308,8 @@ def test_a_mistake_at_its_place(text, place, key, message):
         "[[watch]]\npatient_id='1'\npseudonym='X'\n[[watch]]\npatient_id='2'\npseudonym='X'",
         REMOTE + "[[watch]]\npatient_id='1'\nremotes=['a']",
         TLS_TABLE + "require_certificate=false",
+        TLS_TABLE + "require_certificate=false\n" + REMOTE + "tls=true",
+        REMOTE + "tls=false",
         TLS_TABLE + f"authorities='''\n{CERTIFICATE}'''",
         "[query]\nretry_first='5 min'\nretry_longest='5 min'",
     ],
@@ -382,7 +403,7 @@ def test_paths_are_written_as_people_write_them(path, text):
 
 def assert_nothing_but_problems(text):
     """Either settings, or problems that each have a place in the text and words on one line."""
-    lines = text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")
+    lines = re.sub(r"\r+\n", "\n", text.removeprefix("\ufeff")).split("\n")
     try:
         assert isinstance(read(text), Settings)
     except Problems as caught:
@@ -441,15 +462,20 @@ def test_any_text_has_nothing_but_problems(text):
 
 
 @settings(deadline=None, max_examples=50)
-@given(st.integers(0, len(WHOLE)), st.integers(0, 12), PARTS)
-def test_line_ends_and_byte_order_mark_change_no_place(at, cut, added):
+@given(
+    st.integers(0, len(WHOLE)),
+    st.integers(0, 12),
+    PARTS,
+    st.sampled_from(["\n", "\r\n", "\r\r\n"]),
+)
+def test_line_ends_and_byte_order_mark_change_no_place(at, cut, added, end):
     text = WHOLE[:at] + added.replace("\r", "") + WHOLE[at + cut :]
     try:
         plain = read(text)
     except Problems as caught:
         plain = caught.problems
     try:
-        other = read("\ufeff" + text.replace("\n", "\r\n"))
+        other = read("\ufeff" + text.replace("\n", end))
     except Problems as caught:
         other = caught.problems
     assert other == plain

@@ -209,6 +209,15 @@ def test_what_a_broken_line_may_hold_is_not_missed():
     assert [each.line for each in problems(text)] == [5, 6]
 
 
+@pytest.mark.parametrize("opening", ["box = [1,", "box = {x = 1,", 'box = """', "box = '''"])
+def test_what_stands_behind_a_list_or_text_without_end_is_read(opening):
+    text = f"revision = 1\n{opening}\n[ae]\nport = 0\nmax_pdu = 5\n"
+    assert [(each.line, each.key) for each in problems(text)][1:] == [
+        (4, "ae.port"),
+        (5, "ae.max_pdu"),
+    ]
+
+
 def test_a_broken_line_does_not_move_the_places_of_others():
     text = "revision = 1\nbox = \n[ae]\n  port =  0\n"
     assert [(each.line, each.column) for each in problems(text)] == [(2, 7), (4, 11)]
