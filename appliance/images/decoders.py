@@ -18,6 +18,8 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
+from appliance.images.child import command, environment
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -88,9 +90,11 @@ def prove_in_subprocess(timeout: float = _PATIENCE) -> tuple[Proof, ...]:
 
 def _run(transfer_syntaxes: Sequence[str], timeout: float) -> tuple[list[Proof], str]:
     """The proofs a new process made, and how it ended if it did not make all of them."""
-    command = [sys.executable, "-m", "appliance.images.decoders", *transfer_syntaxes]
+    program = command("appliance.images.decoders", *transfer_syntaxes)
     try:
-        ended = subprocess.run(command, capture_output=True, timeout=timeout, check=False)
+        ended = subprocess.run(
+            program, capture_output=True, timeout=timeout, check=False, env=environment()
+        )
         output, code = ended.stdout, ended.returncode
         end = f"its decoder ended the process (status {code})"
     except subprocess.TimeoutExpired as late:

@@ -1,38 +1,33 @@
 """A pool of render workers that nothing can bring down.
 
 Each worker is a process with a thread of ours beside it, its supervisor. A worker may crash, hang,
-or be killed for its memory: that fails the one job it was on, and the rest of its batch goes to its
-successor. Workers start when there is something to render and end when there has been nothing for
-a while, so that an idle AE costs no more than itself.
+or be killed for its memory: that is blamed on the one job it was on, and the rest of its batch goes
+to its successor. Workers start when there is something to render and end when there has been
+nothing for a while, so that an idle AE costs no more than itself.
 """
 
 from __future__ import annotations
 
-import json
 import os
 import re
-import select
-import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.archive.files import Folders
 from appliance.archive.records import PictureRow, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
 from appliance.images.orders import Orders
+from appliance.images.worker_process import POLL, Died, Hung, WorkerProcess
 
 OnOutcome = Callable[[Sequence[RenderOutcome]], None]
 
-_POLL: Final = 0.5
-_START_LIMIT: Final = 60.0
-_ATTEMPTS: Final = 2
+_LARGEST_BATCH: Final = 128
+_DEATHS: Final = 2
 _PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 
 
@@ -40,8 +35,8 @@ _PAUSES: Final = (1.0, 2.0, 5.0, 15.0, 30.0)
 class Bounds:
     """What a worker may use; times in seconds, memory in bytes."""
 
-    picture_time: float = 120.0
-    """How long a worker may go without having made a picture."""
+    progress: float = 120.0
+    """How long a worker may take for one frame, or to make a batch durable."""
     memory: int = 2 * 2**30
     """Private memory of a worker (RLIMIT_DATA); 0: unlimited. Mapped DICOM files do not count."""
     idle: float = 60.0
@@ -51,13 +46,17 @@ class Bounds:
     frame_pixels: int = 256 * 2**20
     """Rows times columns of a frame that is rendered at most."""
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch <= _LARGEST_BATCH:
+            raise ValueError(f"batch {self.batch}: expected 1 to {_LARGEST_BATCH} jobs")
+
 
 class RenderPool:
     """Renders jobs in `processes` worker processes, and gives their outcomes to `on_outcome`.
 
     Every submitted job has exactly one outcome, unless the pool is closed first. Outcomes come in
-    the supervisors' threads, those of one batch together, when their pictures are durable. What
-    `on_outcome` raises is kept in `failure`, and the pool goes on.
+    the supervisors' threads, those of one batch together, when their pictures are durable under
+    their final names. What `on_outcome` raises is kept in `failure`, and the pool goes on.
     """
 
     def __init__(
@@ -78,13 +77,13 @@ class RenderPool:
         self._changed = threading.Condition()
         self._queue: deque[_Attempt] = deque()
         self._in_flight = 0
-        self._warm_and_idle = 0
+        self._idle_workers = 0
         self._closing = False
-        self._kill = threading.Event()
+        self._killing = False
         self.failure: BaseException | None = None
         """What `on_outcome` raised last."""
         self.obstacle = ""
-        """Why pictures cannot be written at present, such as a full disk; "" if they can."""
+        """Why nothing can be rendered at present, such as a full disk; "" if it can."""
         self._supervisors = [_Supervisor(self, number) for number in range(max(1, processes))]
         for supervisor in self._supervisors:
             supervisor.thread.start()
@@ -99,10 +98,9 @@ class RenderPool:
 
     @property
     def capacity(self) -> int:
-        """How many more jobs keep all workers busy without queueing more than that."""
-        with self._changed:
-            wanted = 2 * self._bounds.batch * len(self._supervisors)
-            return max(0, wanted - len(self._queue) - self._in_flight)
+        """How many more jobs keep all workers busy, with one batch each to go on with."""
+        wanted = 2 * self._bounds.batch * len(self._supervisors)
+        return max(0, wanted - self.pending)
 
     @property
     def pending(self) -> int:
@@ -112,14 +110,14 @@ class RenderPool:
 
     @property
     def alive(self) -> bool:
-        """Whether every supervisor is running."""
+        """Whether every supervisor is running; for ever, until the pool is closed."""
         return all(supervisor.thread.is_alive() for supervisor in self._supervisors)
 
     @property
     def stalled(self) -> float:
-        """Seconds since the supervisor that is furthest behind made progress.
+        """Seconds since the supervisor that is furthest behind showed that it is alive.
 
-        Supervisors wait for nothing longer than half a second, but for `on_outcome`.
+        They do so twice a second, whatever their workers do; only `on_outcome` can keep them.
         """
         now = time.monotonic()
         return max(now - supervisor.beat for supervisor in self._supervisors)
@@ -127,60 +125,65 @@ class RenderPool:
     @property
     def workers(self) -> tuple[int, ...]:
         """The process ids of the workers that are running."""
-        return tuple(s.worker.process.pid for s in self._supervisors if s.worker is not None)
+        workers = [supervisor.worker for supervisor in self._supervisors]
+        return tuple(worker.pid for worker in workers if worker is not None)
 
     def close(self, timeout: float = 10.0) -> bool:
         """Let running batches end within `timeout` seconds, then end the workers.
 
-        Jobs that have not begun are dropped without an outcome. True if nothing had to be killed.
+        Jobs that have not begun are dropped without an outcome. True if no batch had to be cut off.
         """
         with self._changed:
             self._closing = True
             self._queue.clear()
             self._changed.notify_all()
         deadline = time.monotonic() + timeout
-        for supervisor in self._supervisors:
-            supervisor.thread.join(max(0.0, deadline - time.monotonic()))
-        clean = not self.alive_any()
-        self._kill.set()
-        for supervisor in self._supervisors:
-            supervisor.thread.join(5 * _POLL)
+        clean = self._joined(deadline)
+        self._killing = True
+        self._joined(time.monotonic() + 10 * POLL)
         return clean
 
-    def alive_any(self) -> bool:
-        """Whether any supervisor is still running."""
-        return any(supervisor.thread.is_alive() for supervisor in self._supervisors)
+    def _joined(self, deadline: float) -> bool:
+        for supervisor in self._supervisors:
+            supervisor.thread.join(max(0.0, deadline - time.monotonic()))
+        return not any(supervisor.thread.is_alive() for supervisor in self._supervisors)
 
-    # What follows is for the supervisors.
+    # The rest is for the supervisors.
 
-    def _take(self, warm: bool, wait: float) -> list[_Attempt]:
-        """The next batch; empty if none comes within `wait` seconds.
+    def _take(self, has_worker: bool) -> list[_Attempt]:
+        """The next batch; empty if none comes soon.
 
-        A supervisor without a worker leaves small work to one whose worker is running and idle.
+        Work is shared out evenly. Little work is left to a supervisor whose worker is running and
+        idle by one that would have to start a worker; a job that killed a worker goes alone.
         """
         with self._changed:
-            if warm:
-                self._warm_and_idle += 1
+            self._idle_workers += has_worker
             try:
-                self._changed.wait_for(lambda: self._closing or self._for_me(warm), wait)
-                if self._closing or not self._for_me(warm):
+                self._changed.wait_for(lambda: self._closing or self._for_me(has_worker), POLL)
+                if self._closing or not self._for_me(has_worker):
                     return []
-                share = -(-len(self._queue) // len(self._supervisors))
-                batch = [self._queue.popleft() for _ in range(min(share, self._bounds.batch))]
             finally:
-                if warm:
-                    self._warm_and_idle -= 1
+                self._idle_workers -= has_worker
+            share = -(-len(self._queue) // len(self._supervisors))
+            batch = [self._queue.popleft()]
+            while len(batch) < min(share, self._bounds.batch) and not batch[0].deaths:
+                if self._queue[0].deaths:
+                    break
+                batch.append(self._queue.popleft())
             self._in_flight += len(batch)
             return batch
 
-    def _for_me(self, warm: bool) -> bool:
-        return len(self._queue) > (0 if warm or not self._warm_and_idle else self._bounds.batch)
+    def _for_me(self, has_worker: bool) -> bool:
+        leave = 0 if has_worker or not self._idle_workers else self._bounds.batch
+        return len(self._queue) > leave
 
-    def _give_back(self, attempts: Sequence[_Attempt]) -> None:
+    def _give_back(self, first: Sequence[_Attempt], last: Sequence[_Attempt] = ()) -> None:
+        """Queue attempts again, in front and at the end."""
         with self._changed:
-            self._in_flight -= len(attempts)
+            self._in_flight -= len(first) + len(last)
             if not self._closing:
-                self._queue.extendleft(reversed(attempts))
+                self._queue.extendleft(reversed(first))
+                self._queue.extend(last)
                 self._changed.notify_all()
 
     def _report(self, outcomes: Sequence[RenderOutcome]) -> None:
@@ -193,10 +196,11 @@ class RenderPool:
         with self._changed:
             self._in_flight -= len(outcomes)
 
-    def _sweep(self, job: RenderJob) -> None:
-        """Remove what a worker that did not live to do so has left of a job."""
+    def _sweep(self, job: RenderJob, *, pictures: bool) -> None:
+        """Remove what a worker that can no longer do so has left: temporary files, and pictures."""
         suffix = re.escape(self._encoding.suffix)
-        name = re.compile(rf"\.?{re.escape(job.instance)}(\.\d{{4,}})?{suffix}(\.[0-9a-f]+\.part)?")
+        end = r"(\.[0-9a-f]+\.part)" + ("?" if pictures else "")
+        name = re.compile(rf"\.?{re.escape(job.instance)}(\.\d{{4,}})?{suffix}{end}")
         folder = self._folders.images / job.study / job.series
         with suppress(OSError):
             for entry in os.scandir(folder):
@@ -212,23 +216,7 @@ class _Attempt:
     deaths: int = 0
 
 
-@dataclass(slots=True)
-class _Process:
-    """A worker process and what it has said that is not a whole line yet."""
-
-    process: subprocess.Popen[bytes]
-    said: bytearray = field(default_factory=bytearray)
-
-
-class _Hung(Exception):
-    """A worker made no progress for too long."""
-
-
-class _Died(Exception):
-    """A worker ended by itself."""
-
-
-class _Killed(Exception):
+class _Closed(Exception):
     """The pool is closed, and its patience is at its end."""
 
 
@@ -238,16 +226,22 @@ class _Supervisor:
     def __init__(self, pool: RenderPool, number: int) -> None:
         self._pool = pool
         self._bounds = pool._bounds
-        self.worker: _Process | None = None
+        self._orders = Orders(
+            data=str(pool._folders.data),
+            encoding=pool._encoding,
+            memory=pool._bounds.memory,
+            frame_pixels=pool._bounds.frame_pixels,
+        )
+        self._postponed = 0
+        self.worker: WorkerProcess | None = None
         self.beat = time.monotonic()
-        self._refusals = 0
         self.thread = threading.Thread(target=self._run, name=f"render-{number}", daemon=True)
 
     def _run(self) -> None:
         idle_since = time.monotonic()
         while not self._pool._closing:
             self.beat = time.monotonic()
-            batch = self._pool._take(self.worker is not None, _POLL)
+            batch = self._pool._take(self.worker is not None)
             if batch:
                 self._do(batch)
                 idle_since = time.monotonic()
@@ -256,162 +250,103 @@ class _Supervisor:
         self._end()
 
     def _do(self, batch: list[_Attempt]) -> None:
-        """See a batch through: outcomes for all of it, or back to the queue."""
-        began = -1
+        """See a batch through: every job of it gets an outcome, or goes back to the queue."""
+        on: _Attempt | None = None
         try:
-            if self.worker is None:
-                self.worker = self._start()
-            self._send(self.worker, batch)
+            worker = self.worker = self.worker or WorkerProcess(self._orders)
+            worker.send([[one.job.study, one.job.series, one.job.instance] for one in batch])
             while True:
-                message = self._hear(self.worker, self._bounds.picture_time)
+                message = worker.hear(self._bounds.progress, self._show_life)
                 if "began" in message:
-                    began = message["began"]
+                    on = batch[message["began"]]
                 elif "settling" in message:
-                    began = -1
+                    on = None
                 elif "results" in message:
-                    self._pool.obstacle, self._refusals = "", 0
-                    self._report(batch, message["results"])
+                    self._done(batch, message["results"])
                     return
                 elif "unwritable" in message:
                     self._postpone(batch, message["unwritable"])
                     return
-        except _Hung:
-            reason = f"Rendering made no progress for {self._bounds.picture_time:g} s."
-            self._lost(batch, began, reason, final=True)
-        except _Died as death:
-            self._lost(batch, began, f"The render worker {death}.", final=False)
-        except _Killed:
+        except Hung:
+            reason = f"Rendering made no progress for {self._bounds.progress:g} s."
+            self._lost(batch, on, reason, again=False)
+        except Died as death:
+            self._lost(batch, on, f"The render worker {death}.", again=True)
+        except _Closed:
             self._kill()
             self._pool._give_back(batch)
         except OSError as error:
-            self._kill()
-            self._postpone(batch, f"render workers cannot be started: {error.strerror}")
+            self._postpone(batch, f"Render workers cannot be started: {error.strerror}.")
 
-    def _start(self) -> _Process:
-        orders = Orders(
-            data=str(self._pool._folders.data),
-            encoding=self._pool._encoding,
-            memory=self._bounds.memory,
-            frame_pixels=self._bounds.frame_pixels,
-        )
-        process = subprocess.Popen(
-            [sys.executable, "-m", "appliance.images.worker", orders.line()],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            start_new_session=True,
-        )
-        return _Process(process)
+    def _show_life(self) -> None:
+        self.beat = time.monotonic()
+        if self._pool._killing:
+            raise _Closed
 
-    def _send(self, worker: _Process, batch: Sequence[_Attempt]) -> None:
-        assert worker.process.stdin is not None
-        jobs = [[one.job.study, one.job.series, one.job.instance] for one in batch]
-        try:
-            # A batch is smaller than a pipe's buffer, so this never waits for the worker.
-            worker.process.stdin.write(json.dumps(jobs).encode() + b"\n")
-            worker.process.stdin.flush()
-        except BrokenPipeError:
-            raise _Died(self._ending(worker)) from None
-
-    def _hear(self, worker: _Process, patience: float) -> dict[str, Any]:
-        """The next message of the worker."""
-        assert worker.process.stdout is not None
-        descriptor = worker.process.stdout.fileno()
-        deadline = time.monotonic() + patience
-        while b"\n" not in worker.said:
-            self.beat = time.monotonic()
-            if self._pool._kill.is_set():
-                raise _Killed
-            if self.beat > deadline:
-                raise _Hung
-            ready, _, _ = select.select([descriptor], [], [], _POLL)
-            if ready:
-                said = os.read(descriptor, 1 << 16)
-                if not said:
-                    raise _Died(self._ending(worker))
-                worker.said += said
-        line, _, rest = bytes(worker.said).partition(b"\n")
-        worker.said[:] = rest
-        message: dict[str, Any] = json.loads(line)
-        return message
-
-    def _ending(self, worker: _Process) -> str:
-        """How a worker ended, in words that follow its name."""
-        with suppress(subprocess.TimeoutExpired):
-            worker.process.wait(_POLL)
-        code = worker.process.returncode
-        if code is not None and code < 0:
-            with suppress(ValueError):
-                return f"was ended by {signal.Signals(-code).name}"
-        return f"ended with status {code}"
-
-    def _report(self, batch: Sequence[_Attempt], results: Sequence[dict[str, Any]]) -> None:
+    def _done(self, batch: Sequence[_Attempt], results: Sequence[dict[str, Any]]) -> None:
+        self._postponed = 0
+        self._pool.obstacle = ""
         self._pool._report(
             [
-                _outcome(attempt.job, result, self._pool._encoding.suffix, self._pool._drop_dicom)
+                self._outcome(attempt.job, result)
                 for attempt, result in zip(batch, results, strict=True)
             ]
         )
 
-    def _lost(self, batch: list[_Attempt], began: int, reason: str, *, final: bool) -> None:
+    def _outcome(self, job: RenderJob, result: dict[str, Any]) -> RenderOutcome:
+        suffix = self._pool._encoding.suffix
+        return RenderOutcome(
+            job=job,
+            state=result["state"],
+            reason=result["reason"],
+            pictures=tuple(
+                PictureRow(frame, width, height, size, suffix)
+                for frame, width, height, size in result["pictures"]
+            ),
+            drop_dicom=self._pool._drop_dicom and result["state"] == "rendered",
+        )
+
+    def _lost(
+        self, batch: list[_Attempt], on: _Attempt | None, reason: str, *, again: bool
+    ) -> None:
         """The worker is gone, or has to go: blame the job it was on, and save the others.
 
-        One death may be somebody else's doing, such as the kernel's when memory is short; a job on
-        which two workers died is not tried again.
+        One death may be somebody else's doing, such as the kernel's when memory is short, so a job
+        on which a worker died is tried once more, alone. A worker that dies between jobs, or before
+        the first, dies of something that no job can help.
         """
         self._kill()
         for attempt in batch:
-            self._pool._sweep(attempt.job)
-        blamed = batch[began : began + 1] if began >= 0 else batch
-        for attempt in blamed:
-            attempt.deaths += 1
-        failed = [one for one in blamed if (final and began >= 0) or one.deaths >= _ATTEMPTS]
-        self._pool._give_back([one for one in batch if one not in failed])
-        self._pool._report([RenderOutcome(one.job, "failed", reason) for one in failed])
+            self._pool._sweep(attempt.job, pictures=False)
+        if on is None:
+            self._postpone(batch, reason)
+            return
+        on.deaths += 1
+        others = [attempt for attempt in batch if attempt is not on]
+        if again and on.deaths < _DEATHS:
+            self._pool._give_back(others, [on])
+        else:
+            self._pool._sweep(on.job, pictures=True)
+            self._pool._give_back(others)
+            self._pool._report([RenderOutcome(on.job, "failed", reason)])
 
     def _postpone(self, batch: list[_Attempt], obstacle: str) -> None:
-        """Nothing is wrong with the jobs: queue them again, and try after a pause."""
+        """Nothing is wrong with the jobs: queue them again, and go on after a pause."""
         self._pool.obstacle = obstacle
         self._pool._give_back(batch)
-        pause = _PAUSES[min(self._refusals, len(_PAUSES) - 1)]
-        self._refusals += 1
+        pause = _PAUSES[min(self._postponed, len(_PAUSES) - 1)]
+        self._postponed += 1
         until = time.monotonic() + pause
         while time.monotonic() < until and not self._pool._closing:
             self.beat = time.monotonic()
-            time.sleep(_POLL / 5)
+            time.sleep(POLL / 5)
 
     def _end(self) -> None:
-        """Ask the worker to go by closing its input, and see it gone."""
-        if self.worker is None:
-            return
-        assert self.worker.process.stdin is not None
-        with suppress(OSError):
-            self.worker.process.stdin.close()
-        with suppress(subprocess.TimeoutExpired):
-            self.worker.process.wait(2.0)
-        self._kill()
+        if self.worker is not None:
+            self.worker.end()
+            self.worker = None
 
     def _kill(self) -> None:
-        if self.worker is None:
-            return
-        process = self.worker.process
-        process.kill()
-        process.wait()
-        for pipe in (process.stdin, process.stdout):
-            if pipe is not None:
-                with suppress(OSError):
-                    pipe.close()
-        self.worker = None
-
-
-def _outcome(job: RenderJob, result: dict[str, Any], suffix: str, drop: bool) -> RenderOutcome:
-    rendered = result["state"] == "rendered"
-    return RenderOutcome(
-        job=job,
-        state=result["state"],
-        reason=result["reason"],
-        pictures=tuple(
-            PictureRow(frame, width, height, size, suffix)
-            for frame, width, height, size in result["pictures"]
-        ),
-        drop_dicom=drop and rendered,
-    )
+        if self.worker is not None:
+            self.worker.kill()
+            self.worker = None

@@ -1,20 +1,20 @@
 """The render worker: a process that makes pictures of DICOM files, a batch of jobs at a time.
 
 Started by `appliance.images.pool`, which survives whatever happens to it. One line of JSON comes in
-for each batch; lines of JSON go out: one as each job begins and as each picture is made, so that
-the pool knows which job to blame and that there is progress, and one with the results of the batch
-when all its pictures are durable under their final names.
+for each batch; lines of JSON go out: one as each job begins, so that the pool knows which one to
+blame; one every second in which there was progress; and one with the results of the batch, when all
+its pictures are durable under their final names.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import resource
 import signal
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,9 +28,7 @@ from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undeco
 _NICE = 10
 _OOM_SCORE = "800"
 _OPEN_PICTURES = 64
-_UNWRITABLE = frozenset(
-    {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EMFILE, errno.ENFILE, errno.ENOMEM}
-)
+_TELL_EVERY = 1.0
 
 
 class Unwritable(Exception):
@@ -57,10 +55,11 @@ class Pictures:
             self._open.append(pending)
             pending.write((content,))
 
-    def settle(self) -> None:
+    def settle(self, progress: Callable[[], None] = lambda: None) -> None:
         """Make all pictures durable under their final names."""
         with _writing():
             while self._open:
+                progress()
                 self._directories.update(dict.fromkeys(self._open[0].settle()))
                 self._open.pop(0)
             sync_directories(self._directories)
@@ -78,14 +77,15 @@ class Pictures:
 
 
 class _writing:
-    """Turns what a full or failing disk raises into Unwritable."""
+    """Turns what a disk that is full, failing or forbidden raises into Unwritable."""
 
     def __enter__(self) -> None:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: Any, trace: Any) -> None:
-        if isinstance(error, OSError) and error.errno in _UNWRITABLE:
-            raise Unwritable(os.strerror(error.errno)) from error
+        if isinstance(error, OSError):
+            reason = os.strerror(error.errno or 0)
+            raise Unwritable(f"Pictures cannot be written: {reason}.") from error
 
 
 class Worker:
@@ -94,7 +94,9 @@ class Worker:
     def __init__(self, orders: Orders, out: BinaryIO) -> None:
         self._folders = Folders(Path(orders.data))
         self._encoding = orders.encoding
-        self._renderer = Renderer(Limits(frame_pixels=orders.frame_pixels))
+        limits = Limits(frame_pixels=orders.frame_pixels)
+        self._renderer = Renderer(limits, progress=self._tell)
+        self._told = 0.0
         self._obstacle = obstacle(orders.encoding.format)
         self._out = out
 
@@ -106,7 +108,7 @@ class Worker:
                 raise Unwritable(self._obstacle)
             results = [self._job(index, job, pictures) for index, job in enumerate(jobs)]
             self._say({"settling": len(results)})
-            pictures.settle()
+            pictures.settle(self._tell)
         except Unwritable as reason:
             pictures.discard()
             self._say({"unwritable": str(reason)})
@@ -120,8 +122,6 @@ class Worker:
         try:
             for picture in self._pictures(job):
                 rows.append(self._write(job, picture, pictures))
-                if picture.frame is not None:
-                    self._say({"frame": picture.frame})
         except Unwritable:
             raise
         except BaseException as error:
@@ -157,6 +157,13 @@ class Worker:
             path = self._folders.picture(study, series, instance, frame, self._encoding.suffix)
             with suppress(OSError):
                 path.unlink(missing_ok=True)
+
+    def _tell(self) -> None:
+        """Tell the pool that there is progress, but not at every frame."""
+        now = time.monotonic()
+        if now - self._told > _TELL_EVERY:
+            self._told = now
+            self._say({"progress": now})
 
     def _say(self, message: dict[str, Any]) -> None:
         self._out.write(json.dumps(message).encode() + b"\n")

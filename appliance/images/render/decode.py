@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +42,13 @@ class Frames:
 
     source: Source
     layout: Layout
-
-    def __len__(self) -> int:
-        return self.layout.frames
+    progress: Callable[[], None] = lambda: None
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; Undecodable if one of them, or their number, does not fit."""
-        if self.source.encapsulated:
-            yield from self._encapsulated()
-        else:
-            yield from self._native()
+        for frame in self._encapsulated() if self.source.encapsulated else self._native():
+            self.progress()
+            yield frame
 
     def _native(self) -> Iterator[Frame]:
         layout, data = self.layout, self._pixels()

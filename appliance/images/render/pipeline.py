@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Renderer:
 
     limits: Limits = field(default_factory=Limits)
     tables: Tables = field(default_factory=Tables)
+    progress: Callable[[], None] = lambda: None
+    """Called as each frame has been decoded."""
 
     def file(self, path: Path) -> Iterator[Picture]:
         """The pictures of a DICOM file; see `dataset`. OSError if it cannot be read."""
@@ -67,7 +69,7 @@ class Renderer:
                 f"There is no decoder for the transfer syntax {source.transfer_syntax}."
             )
         shape = layout(source, self.limits)
-        frames = Frames(source, shape)
+        frames = Frames(source, shape, self.progress)
         single = shape.frames == 1
         for index, (pixels, voi) in enumerate(self._shown(frames), start=1):
             yield Picture(None if single else index, pixels, voi)

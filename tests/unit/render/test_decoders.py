@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from pathlib import Path
 from subprocess import run
 
 import pytest
@@ -42,7 +43,8 @@ def test_naming_proofs_loads_no_image_library() -> None:
         "import sys, appliance.images.decoders, appliance.images.pool, appliance.images.encode;"
         "print([m for m in ('numpy', 'gdcm', 'PIL', 'pydicom') if m in sys.modules])"
     )
-    ended = run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    root = Path(decoders.__file__).parents[2]
+    ended = run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=root)
     assert ended.stdout.strip() == "[]"
 
 
