@@ -13,7 +13,10 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 PACKAGE = REPOSITORY / "appliance"
 
-ORDER = ("settings", "archive", "images", "dicom", "retrieval", "service", "cli", "__main__")
+ORDER = (
+    *("settings", "archive", "images", "dicom", "retrieval", "service"),
+    *("fetching", "terminal", "cli", "__main__"),
+)
 """Each part may import the parts before it (section 3 of the design)."""
 
 ASIDE = {
