@@ -101,10 +101,12 @@ class Rules:
     def resolve(self, tag: int, parent: int | None, sop_class: str) -> int:
         """The action that an action of several letters comes to (PS3.15 Table E.1-1a).
 
-        Type 1 takes D (U for sequences of references), type 2 takes Z, type 3 takes X. An action
-        that lacks the letter takes its next stronger one. Where the type is unknown (another SOP
-        class, or a sequence in which PS3.3 does not expect the attribute) the strongest letter
-        is right for each type.
+        Type 1 takes D, type 2 takes Z, type 3 takes X. An action that lacks the letter takes its
+        next stronger one. Where the type is unknown (another SOP class, or a sequence in which
+        PS3.3 does not expect the attribute) the strongest letter is right for each type.
+
+        Sequences of references (X/Z/U*) take U for type 2 as well: Z allows a value, and what
+        they refer to must be referred to (PS3.3 Section C.12.2, Common Instance Reference).
         """
         iod = self.types.iods.get(sop_class) if parent is None else None
         where = (tag, parent, iod)
@@ -122,7 +124,7 @@ class Rules:
         letters = self.letters[tag]
         if kind == 3 and letters.startswith("X"):
             return REMOVE
-        if kind in (2, 3) and "Z" in letters:
+        if kind in (2, 3) and "Z" in letters and "U" not in letters:
             return EMPTY
         return self.strongest[tag]
 

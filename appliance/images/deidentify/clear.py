@@ -2,7 +2,9 @@
 
 This is what the conformance statement that the box replaces described. UIDs, dates, descriptions
 and private elements stay; names inside of free text stay too. `CLEARED` is the whole list: the
-generated conformance statement prints it.
+generated conformance statement prints it. Sequences in it are removed, as without items most are
+not valid; the one that must be there, Verifying Observer Identification Code Sequence, is emptied.
+Private sequences are gone through as well.
 """
 
 from __future__ import annotations
@@ -51,6 +53,8 @@ def _cleared() -> tuple[int, ...]:
 CLEARED: Final = _cleared()
 """The tags whose values are emptied at every depth: every name of a person, and these others."""
 
+_OBSERVER_CODES: Final = 0x0040A088
+
 MARKERS: Final = (
     Marker(act.IDENTITY_REMOVED, b"CS", b"YES"),
     Marker(act.METHOD, b"LO", b"Names, numbers and addresses emptied; see conformance statement"),
@@ -62,10 +66,15 @@ def clear() -> Rules:
     actions = act.kept()
     for tag in [tag for tag in actions if tag >> 16 in (0x0000, 0x0002) or not tag & 0xFFFF]:
         actions[tag] = act.REMOVE
-    actions.update(dict.fromkeys(CLEARED, act.EMPTY))
+    actions.update({tag: _emptied(tag) for tag in CLEARED})
     actions.update({marker.tag: act.REMOVE for marker in MARKERS})
     actions.update(dict.fromkeys(act.NOTED + act.IDENTITY, act.NOTE))
     actions[act.LENGTH_TO_END] = act.REMOVE
     actions[act.SPECIFIC_CHARACTER_SET] = act.CHARACTER_SET
     actions[act.PATIENT] = act.PATIENT_ID
     return Rules(actions, actions, act.PROBE, MARKERS)
+
+
+def _emptied(tag: int) -> int:
+    is_sequence = act.vr_of(tag) == b"SQ" and tag != _OBSERVER_CODES
+    return act.REMOVE if is_sequence else act.EMPTY

@@ -28,6 +28,8 @@ EXPLICIT_LITTLE_ENDIAN: Final = "1.2.840.10008.1.2.1"
 DEFLATED: Final = "1.2.840.10008.1.2.1.99"
 EXPLICIT_BIG_ENDIAN: Final = "1.2.840.10008.1.2.2"
 _DIRECTORY: Final = "1.2.840.10008.1.3.10"
+_MEDIA_STORAGE_SOP_CLASS: Final = 0x00020002
+_MEDIA_STORAGE_SOP_INSTANCE: Final = 0x00020003
 _TRANSFER_SYNTAX: Final = 0x00020010
 
 
@@ -62,8 +64,6 @@ def deidentify_file(
     header = deidentifier.header(dataset, encoding, complete=True, character_set=character_set)
     if header is None:
         raise AssertionError("a complete dataset needs no more bytes")
-    if header.original.sop_class == _DIRECTORY:
-        raise Malformed("this is a DICOMDIR, a directory of files; give one of the files it names")
     content = header.data + _pixels(dataset, header, CODECS[encoding])
     if syntax == DEFLATED:
         content = _deflate(content)
@@ -79,8 +79,11 @@ def _read(data: bytes) -> tuple[bytes, str]:
     try:
         while at < len(data) and data[at : at + 2] == b"\2\0":
             tag, _vr, start, length = EXPLICIT_LITTLE.measure(data, at, len(data))
+            value = data[start : start + length].decode("latin-1").strip(" \0")
             if tag == _TRANSFER_SYNTAX:
-                syntax = data[start : start + length].decode("latin-1").strip(" \0")
+                syntax = value
+            elif tag == _MEDIA_STORAGE_SOP_CLASS and value == _DIRECTORY:
+                raise Malformed("this is a DICOMDIR; give one of the files that it names")
             at = start + length
     except (Broken, Incomplete):
         raise Malformed(f"the file meta information breaks off at offset {at}") from None
@@ -98,10 +101,14 @@ def _guess(data: bytes) -> str:
 
 
 def _inflate(data: bytes) -> bytes:
+    stream = zlib.decompressobj(-zlib.MAX_WBITS)
     try:
-        return zlib.decompressobj(-zlib.MAX_WBITS).decompress(data)
+        inflated = stream.decompress(data)
     except zlib.error as error:
         raise Malformed(f"the deflated dataset cannot be inflated: {error}") from None
+    if not stream.eof:
+        raise Malformed("the deflated dataset is cut short")
+    return inflated
 
 
 def _deflate(data: bytes) -> bytes:
@@ -132,15 +139,15 @@ def _meta(header: Header, syntax: str, class_uid: str, version_name: str) -> byt
     """Preamble, prefix and file meta information (PS3.10 Section 7.1)."""
     mapped = header.mapped
     element = EXPLICIT_LITTLE.element
-    elements = b"".join(
-        (
-            element(0x00020001, b"OB", b"\0\1"),
-            element(0x00020002, b"UI", mapped.sop_class.encode("latin-1")),
-            element(0x00020003, b"UI", mapped.sop_instance.encode("latin-1")),
-            element(_TRANSFER_SYNTAX, b"UI", syntax.encode("latin-1")),
-            element(0x00020012, b"UI", class_uid.encode("latin-1")),
-            element(0x00020013, b"SH", version_name.encode("latin-1")),
-        )
+    texts = (
+        (_MEDIA_STORAGE_SOP_CLASS, b"UI", mapped.sop_class),
+        (_MEDIA_STORAGE_SOP_INSTANCE, b"UI", mapped.sop_instance),
+        (_TRANSFER_SYNTAX, b"UI", syntax),
+        (0x00020012, b"UI", class_uid),
+        (0x00020013, b"SH", version_name),
+    )
+    elements = element(0x00020001, b"OB", b"\0\1") + b"".join(
+        element(tag, vr, text.encode("latin-1")) for tag, vr, text in texts if text
     )
     length = len(elements).to_bytes(4, "little")
     return bytes(128) + b"DICM" + element(0x00020000, b"UL", length) + elements

@@ -71,10 +71,11 @@ def test_references_that_an_iod_requires_stay_with_mapped_uids():
     assert image.ReferencedSOPInstanceUID == deidentifier().uid("1.2.3.4")
 
 
-def test_references_of_type_2_are_emptied():
+def test_references_of_type_2_stay_with_mapped_uids():
     header = header_of(references(0x52009229), EXPLICIT)
-    shared = read(header.data, EXPLICIT).SharedFunctionalGroupsSequence[0]
-    assert len(shared.ReferencedImageSequence) == 0
+    (shared,) = read(header.data, EXPLICIT).SharedFunctionalGroupsSequence
+    (image,) = shared.ReferencedImageSequence
+    assert image.ReferencedSOPInstanceUID == deidentifier().uid("1.2.3.4")
 
 
 def test_references_of_type_3_are_removed():
