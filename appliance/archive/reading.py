@@ -1,5 +1,6 @@
 """Reading the catalogue: by the process that writes it, and by any other."""
 
+import math
 import sqlite3
 import threading
 from collections import Counter
@@ -139,10 +140,13 @@ class CatalogueReader:
             ).fetchone()
         return RemoteState(*row) if row else RemoteState(name)
 
-    def retrieval_due(self, study: str, now: float, remote: str | None = None) -> bool:
+    def retrieval_due(
+        self, study: str, now: float, remote: str | None = None, longest: float = math.inf
+    ) -> bool:
         """Whether no pause after a failed retrieval of `study` from `remote` is running.
 
-        Without `remote`: whether there is none at one of the remotes that list it.
+        Without `remote`: whether there is none at one of the remotes that list it. A pause with
+        more than `longest` seconds to go is none: the clock was set back.
         """
         with self._reading() as connection:
             pauses = connection.execute(
@@ -152,7 +156,8 @@ class CatalogueReader:
                 " WHERE studies.uid = ? AND (? IS NULL OR remotes.name = ?)",
                 (study, remote, remote),
             ).fetchall()
-        return not pauses or any(until is None or until <= now for (until,) in pauses)
+        running = (until is not None and now < until <= now + longest for (until,) in pauses)
+        return not pauses or not all(running)
 
     def attempts(self, study: str, remote: str | None = None) -> int:
         """Retrievals of `study` from `remote` begun since the last complete one.

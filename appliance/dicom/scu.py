@@ -51,11 +51,14 @@ _PENDING = (0xFF00, 0xFF01)
 class RequestFailed(Exception):
     """A request to a remote AE failed; `sentence` says what happened and who can mend it.
 
-    `kind` tells how far it came; `status` is the DIMSE status where there was one.
+    `kind` tells how far it came; `status` is the DIMSE status where there was one. `comment` is the
+    remote's own, which may name a patient: it is for the person who asked, never for the catalogue.
     """
 
-    def __init__(self, kind: Failure, sentence: str, status: int | None = None) -> None:
-        super().__init__(sentence)
+    def __init__(
+        self, kind: Failure, sentence: str, status: int | None = None, comment: str = ""
+    ) -> None:
+        super().__init__(f"{sentence} ({comment})" if comment else sentence)
         self.kind = kind
         self.sentence = sentence
         self.status = status
@@ -366,10 +369,13 @@ def _require_established(remote: RemoteAE, association: QuietAssociation, title:
             f"{where} accepts the association but not the service that was asked for; "
             "its administrator must enable it for our AE title " + title,
         )
-    if not association.connection._is_connected and association.connection.socket is None:
+    # The local port is known as soon as there was a connection, even if it is gone by now.
+    ours = association.requestor.address_info
+    if ours is None or not ours.port:
+        over_tls = " over TLS, or the certificates do not suit each other" if remote.tls else ""
         raise RequestFailed(
             "unreachable",
-            f"{where} cannot be reached: nothing answers on that port; check that it is "
+            f"{where} cannot be reached: nothing answers on that port{over_tls}; check that it is "
             "switched on, that host and port are right, and that no firewall is between",
         )
     raise RequestFailed("timeout", f"{where} connects but does not answer as a DICOM AE")
@@ -391,12 +397,11 @@ def _require_success(remote: RemoteAE, service: str, response: Any) -> None:
     status = response.Status
     if status == 0x0000:
         return
-    comment = str(getattr(response, "ErrorComment", None) or "")
     raise RequestFailed(
         "status",
-        f"{remote.name} answered {service} with status 0x{status:04X}"
-        + (f" ({comment})" if comment else ""),
+        f"{remote.name} answered {service} with status 0x{status:04X}; its own log says why",
         status,
+        str(getattr(response, "ErrorComment", None) or ""),
     )
 
 

@@ -52,14 +52,21 @@ class Outstanding:
         with self._changed:
             return self.missing - self.arrived
 
-    def wait_settled(self, quiet: float) -> None:
-        """Return when nothing is missing, or nothing has happened for `quiet` seconds."""
+    def wait_settled(self, quiet: float, at_most: float) -> bool:
+        """Return True when nothing is missing, or nothing has happened for `quiet` seconds.
+
+        False when `at_most` seconds have passed before that.
+        """
+        end = time.monotonic() + at_most
         with self._changed:
             while not self.missing <= self.arrived:
-                left = self.last_activity + quiet - time.monotonic()
-                if left <= 0:
-                    return
-                self._changed.wait(left)
+                now = time.monotonic()
+                if now >= self.last_activity + quiet:
+                    return True
+                if now >= end:
+                    return False
+                self._changed.wait(min(end, self.last_activity + quiet) - now)
+        return True
 
 
 class Solicitation:

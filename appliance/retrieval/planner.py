@@ -4,15 +4,15 @@ Query is hierarchical, STUDY then SERIES then IMAGE, one C-FIND per association,
 statement says; relational where the remote's settings allow it (PS3.4 Section C.4.1.2).
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from appliance.archive.catalogue import Catalogue
-from appliance.dicom.matches import Match
-from appliance.dicom.scu import Requestor
+from appliance.dicom.matches import Level, Match
+from appliance.dicom.scu import RequestFailed, Requestor
 from appliance.images.deidentify import Deidentifier
 from appliance.retrieval.watchlist import WatchList
-from appliance.settings.model import RemoteAE
+from appliance.settings.model import RemoteAE, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,37 +38,63 @@ class Planner:
     catalogue: Catalogue
     deidentifier: Deidentifier
 
-    def wanted_studies(self, remote: RemoteAE, watch_list: WatchList) -> Iterator[Match]:
-        """Yield the studies of `remote` that the watch list wants, each once.
+    def wanted_studies(
+        self, remote: RemoteAE, watch_list: WatchList, entry: Watch
+    ) -> tuple[str, ...]:
+        """Return the studies of `remote` (its own UIDs) that `entry` wants, each once.
 
-        Raises RequestFailed when the remote cannot be asked.
+        Raises RequestFailed when the remote cannot be asked, or answers with other patients.
         """
-        seen: set[str] = set()
-        for entry in watch_list.for_remote(remote):
-            for study in self.requestor.find(remote, "STUDY", watch_list.keys(entry)):
-                if study.study not in seen and watch_list.wants(entry, study):
-                    seen.add(study.study)
-                    yield study
+        studies = list(self.requestor.find(remote, "STUDY", watch_list.keys(entry)))
+        if studies and all(study.patient_id != entry.patient_id for study in studies):
+            raise RequestFailed(
+                "status",
+                f"{remote.name} was asked for one Patient ID and returned studies of others, or "
+                "without a Patient ID: its administrator must let it match and return Patient ID "
+                "(0010,0020) at study level",
+            )
+        return tuple(
+            dict.fromkeys(study.study for study in studies if watch_list.wants(entry, study))
+        )
 
-    def plan(self, remote: RemoteAE, study: str) -> StudyPlan:
+    def plan(
+        self, remote: RemoteAE, study: str, progress: Callable[[], None] = lambda: None
+    ) -> StudyPlan:
         """List the instances of `study` (the remote's UID) and return what is missing of them.
 
-        Raises RequestFailed when the remote cannot be asked.
+        `progress` is called before each query. Raises RequestFailed when the remote cannot be
+        asked.
         """
         instances = frozenset(
             self.deidentifier.uid(match.instance)
-            for match in self._instances(remote, study)
-            if match.instance
+            for match in self._instances(remote, study, progress)
         )
         mapped = self.deidentifier.uid(study)
         self.catalogue.list_study(mapped, remote.name, instances)
         return StudyPlan(remote, study, mapped, instances, instances - self.catalogue.held(mapped))
 
-    def _instances(self, remote: RemoteAE, study: str) -> Iterator[Match]:
+    def _instances(
+        self, remote: RemoteAE, study: str, progress: Callable[[], None]
+    ) -> Iterator[Match]:
+        keys = {"StudyInstanceUID": study}
         if remote.relational:
-            yield from self.requestor.find(remote, "IMAGE", {"StudyInstanceUID": study})
+            yield from self._within(remote, "IMAGE", keys, progress)
             return
-        for series in list(self.requestor.find(remote, "SERIES", {"StudyInstanceUID": study})):
-            if series.series:
-                keys = {"StudyInstanceUID": study, "SeriesInstanceUID": series.series}
-                yield from self.requestor.find(remote, "IMAGE", keys)
+        found = self._within(remote, "SERIES", keys, progress)
+        for series in dict.fromkeys(match.series for match in found):
+            yield from self._within(
+                remote, "IMAGE", {**keys, "SeriesInstanceUID": series}, progress
+            )
+
+    def _within(
+        self, remote: RemoteAE, level: Level, keys: dict[str, str], progress: Callable[[], None]
+    ) -> list[Match]:
+        """Ask one query; what lies in another study, or names no entity of the level, is left."""
+        progress()
+        return [
+            match
+            for match in self.requestor.find(remote, level, keys)
+            if match.study in ("", keys["StudyInstanceUID"])
+            and match.series in ("", keys.get("SeriesInstanceUID", match.series))
+            and (match.instance if level == "IMAGE" else match.series)
+        ]

@@ -6,7 +6,7 @@ durable rows. Every way to fail ends in a sentence that says who can mend it.
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from appliance.archive.catalogue import Catalogue
@@ -28,12 +28,14 @@ class Retrieval:
     """How the retrieval of one study ended.
 
     `arrived` counts instances that became durable; `sentence` is empty when the study is complete.
+    `next_attempt` is when to try again, in seconds since 1970.
     """
 
     result: Result
     arrived: int
     missing: int
     sentence: str
+    next_attempt: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,15 +52,25 @@ class Retriever:
     def retrieve(self, plan: StudyPlan, progress: Callable[[], None] = lambda: None) -> Retrieval:
         """Fetch what is missing of `plan`; `progress` is called while it lasts."""
         outstanding = self.solicitation.ask(plan.remote.name, plan.study, plan.missing)
-        methods: tuple[Method, ...] = _methods(plan.remote)
-        retrieval = Retrieval("failed", 0, len(plan.missing), "")
-        for method in methods:
-            retrieval = self._attempt(plan, method, outstanding, progress)
-            if retrieval.result == "complete" or retrieval.arrived:
+        first, *others = _methods(plan.remote)
+        retrieval = self._attempt(plan, first, outstanding, progress)
+        for method in others:
+            if retrieval.arrived:
                 break
+            before = retrieval.sentence
+            retrieval = self._attempt(plan, method, outstanding, progress)
+            if retrieval.result != "complete":
+                retrieval = replace(retrieval, sentence=f"{before}; and then: {retrieval.sentence}")
         if retrieval.result == "complete":
             self.solicitation.end(outstanding)
         return retrieval
+
+    def give_up(self, remote: RemoteAE, mapped: str, sentence: str) -> Retrieval:
+        """Register that a study, by its mapped UID, could not even be listed, and pause it."""
+        number = self.catalogue.begin_retrieval(mapped, remote.name, "find", 0)
+        next_attempt = self._next_attempt(remote, mapped)
+        self.catalogue.end_retrieval(number, "failed", sentence, 0, next_attempt)
+        return Retrieval("failed", 0, 0, sentence, next_attempt)
 
     def _attempt(
         self,
@@ -78,10 +90,9 @@ class Retriever:
             result, sentence = "complete", ""
         elif arrived:
             result = "partial"
-        self.catalogue.end_retrieval(
-            number, result, sentence, arrived, self._next_attempt(plan, result)
-        )
-        return Retrieval(result, arrived, missing, sentence)
+        next_attempt = None if not missing else self._next_attempt(plan.remote, plan.mapped)
+        self.catalogue.end_retrieval(number, result, sentence, arrived, next_attempt)
+        return Retrieval(result, arrived, missing, sentence, next_attempt)
 
     def _transfer(
         self,
@@ -102,25 +113,31 @@ class Retriever:
         except RequestFailed as failure:
             if failure.kind in _NOTHING_WILL_COME:
                 return failure.sentence
-            outstanding.wait_settled(self.query.settle)
+            self._wait_settled(outstanding, progress)
             return self._refused(plan.remote, outstanding) or failure.sentence
         if answer.status != MOVE_DESTINATION_UNKNOWN:
-            outstanding.wait_settled(self.query.settle)
+            self._wait_settled(outstanding, progress)
         sentence = self._explain(plan.remote, method, answer, outstanding)
         return self._refused(plan.remote, outstanding) or sentence
 
-    def _next_attempt(self, plan: StudyPlan, result: Result) -> float | None:
-        if result == "complete":
-            return None
-        attempts = self.catalogue.attempts(plan.mapped)
-        return self.clock() + pause(self.query, attempts)
+    def _wait_settled(self, outstanding: Outstanding, progress: Callable[[], None]) -> None:
+        """Wait for what is still arriving, but not for a remote that never ends to send."""
+        end = time.monotonic() + self.query.timeouts.total
+        while not outstanding.wait_settled(self.query.settle, at_most=1.0):
+            progress()
+            if time.monotonic() > end:
+                return
+
+    def _next_attempt(self, remote: RemoteAE, mapped: str) -> float:
+        """Each attempt begins with the first method, so that several count as one failure."""
+        failures = -(-self.catalogue.attempts(mapped, remote.name) // len(_methods(remote)))
+        return self.clock() + pause(self.query, failures)
 
     def _explain(
         self, remote: RemoteAE, method: Method, answer: SubOperations, outstanding: Outstanding
     ) -> str:
+        # A remote's own comment stays out of the catalogue: it may name the patient.
         status = f"status 0x{answer.status:04X}"
-        if answer.comment:
-            status += f", {answer.comment!a}"
         if method == "move" and answer.status == MOVE_DESTINATION_UNKNOWN:
             return (
                 f"{remote.name} does not know where {self.ae.title} is: its administrator must "

@@ -7,7 +7,9 @@ remote is left alone for growing pauses, which survive a restart in the catalogu
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
@@ -24,7 +26,8 @@ LOGGER = logging.getLogger(__name__)
 PAUSE_WHEN_UNWRITABLE = 5.0
 """Seconds to wait when the archive cannot be written."""
 
-_REMOTE_IS_DOWN = ("unreachable", "rejected", "timeout", "aborted")
+_REMOTE_IS_DOWN = ("unreachable", "rejected", "unsupported")
+_PERHAPS_DOWN = ("timeout", "aborted")
 
 TICK = 0.5
 """Seconds between two looks for a request made by hand."""
@@ -62,12 +65,14 @@ class Fetched:
 
 @dataclass(slots=True, eq=False)
 class RemoteSchedule:
-    """The schedule of one remote. `run` is its loop, `stop` ends it."""
+    """The schedule of one remote. `run` is its loop, `stop` ends it, `turn` is one look."""
 
     remote: RemoteAE
     rounds: Rounds
     _stopping: threading.Event = field(default_factory=threading.Event)
-    _due: float = 0.0
+    _waits_since: float = 0.0
+    _due: float | None = None
+    _complaint: str = ""
 
     @property
     def name(self) -> str:
@@ -76,21 +81,41 @@ class RemoteSchedule:
 
     def run(self) -> None:
         """Ask at every interval, and whenever someone asks by hand, until stopped."""
-        self._due = self._first_due()
         while not self._stopping.is_set():
-            self.rounds.beat(self.name)
+            self._beat()
             try:
-                if not self._serve_requests():
-                    self._round_if_due()
+                self.turn()
             except (CatalogueFailed, RequestsFailed) as error:
                 # A full disk passes; the schedule goes on when there is room again.
-                LOGGER.warning("%s waits: %s", self.name, error)
+                if not self._stopping.is_set():
+                    LOGGER.warning("%s waits: %s", self.name, error)
                 self._stopping.wait(PAUSE_WHEN_UNWRITABLE)
             self._stopping.wait(TICK)
 
     def stop(self) -> None:
         """End the loop after what it is doing now."""
         self._stopping.set()
+
+    def turn(self) -> None:
+        """Look once for something to do, and do it; what was asked by hand comes first.
+
+        Raises CatalogueFailed or RequestsFailed when the archive cannot be used.
+        """
+        if not self._serve_requests() and self.rounds.scheduled and self._is_due():
+            self._ask_in_turn()
+
+    def _beat(self) -> None:
+        self.rounds.beat(self.name)
+
+    def _is_due(self) -> bool:
+        if self._due is None:
+            self._wait_until(self._first_due())
+        assert self._due is not None
+        # A moment before the wait began means that the clock was set back.
+        return not self._waits_since <= self.rounds.clock() < self._due
+
+    def _wait_until(self, due: float) -> None:
+        self._waits_since, self._due = self.rounds.clock(), due
 
     def _first_due(self) -> float:
         """At once, unless a failure before the restart asked for a pause."""
@@ -100,45 +125,130 @@ class RemoteSchedule:
             return now
         return paused
 
-    def _round_if_due(self) -> None:
-        rounds = self.rounds
-        now = rounds.clock()
-        if self._due > now + max(rounds.query.every, rounds.query.retry_longest):
-            self._due = now
-        if now < self._due or not rounds.scheduled or not self.remote.query:
-            return
-        if rounds.requests.suspended or not rounds.may_retrieve():
+    def _obstacle(self) -> str:
+        """Why the remote may not be asked now; empty if it may."""
+        if not self.remote.query:
+            return f"{self.remote.name} may not be queried: set query = true for it in the settings"
+        if self.rounds.requests.suspended:
+            return "the box is suspended: resume it, then ask again"
+        if not self.rounds.may_retrieve():
+            return "no space is left above the reserve: make room, then ask again"
+        return ""
+
+    def _ask_in_turn(self) -> None:
+        if self._obstacle():
             return
         try:
-            self._round()
-        except RequestFailed as failure:
-            self._due = self._failed(failure)
+            again = self._round()
+        except Exception as error:
+            again = self._failed(self._failure(error))
         else:
-            rounds.catalogue.remote_reached(self.remote.name)
-            self._due = rounds.clock() + rounds.query.every
+            self.rounds.catalogue.remote_reached(self.remote.name)
+        self._wait_until(again)
 
-    def _round(self) -> None:
-        rounds = self.rounds
-        for study in list(rounds.planner.wanted_studies(self.remote, rounds.watch_list)):
-            rounds.beat(self.name)
-            if self._stopping.is_set() or rounds.requests.suspended or not rounds.may_retrieve():
-                return
+    def _round(self) -> float:
+        """Ask for the whole watch list; return when to do so again. Raises RequestFailed."""
+        again = self.rounds.clock() + self.rounds.query.every
+        for study in self._wanted_studies():
+            if self._stopping.is_set() or self._obstacle():
+                return self.rounds.clock()
             self._serve_requests()
-            self._fetch(study.study, by_hand=False)
+            retrieval = self._fetch_wanted(study)
+            if retrieval is not None and retrieval.next_attempt is not None:
+                again = min(again, retrieval.next_attempt)
+        return again
+
+    def _wanted_studies(self) -> Iterable[str]:
+        """The studies that the watch list wants; an entry that cannot be asked stops no other."""
+        rounds = self.rounds
+        wanted: dict[str, None] = {}
+        failures: list[RequestFailed] = []
+        entries = rounds.watch_list.for_remote(self.remote)
+        for entry in entries:
+            self._beat()
+            try:
+                found = rounds.planner.wanted_studies(self.remote, rounds.watch_list, entry)
+            except RequestFailed as failure:
+                if self._is_down(failure):
+                    raise
+                failures.append(failure)
+            else:
+                wanted.update(dict.fromkeys(found))
+        if failures and len(failures) == len(entries):
+            raise failures[-1]
+        self._complain(failures[-1].sentence if failures else "")
+        return wanted
+
+    def _complain(self, sentence: str) -> None:
+        """Note as an event what is wrong with the remote, once for as long as it is."""
+        if sentence and sentence != self._complaint:
+            self.rounds.catalogue.event("warning", self.remote.name, sentence)
+        self._complaint = sentence
+
+    def _fetch_wanted(self, study: str) -> Retrieval | None:
+        """Fetch what is missing, unless a pause is running; a study that fails stops no other."""
+        try:
+            return self._fetch(study, by_hand=False).retrieval
+        except RequestFailed as failure:
+            if self._is_down(failure):
+                raise
+            return self._give_up(study, failure.sentence)
+
+    def _give_up(self, study: str, sentence: str) -> Retrieval | None:
+        rounds = self.rounds
+        mapped = rounds.planner.deidentifier.uid(study)
+        if not self._may_retry(mapped):
+            return None
+        rounds.catalogue.event("warning", self.remote.name, sentence)
+        return rounds.retriever.give_up(self.remote, mapped, sentence)
 
     def _fetch(self, study: str, by_hand: bool) -> Fetched:
         """Fetch what is missing of `study`, unless nothing is or its pause is not over."""
         rounds = self.rounds
-        plan = rounds.planner.plan(self.remote, study)
+        plan = rounds.planner.plan(self.remote, study, self._beat)
         fetched = Fetched(len(plan.listed), len(plan.missing))
-        if not plan.missing:
+        if not plan.listed and not by_hand:
+            return replace(fetched, retrieval=self._give_up(study, self._lists_nothing()))
+        if not plan.missing or not (by_hand or self._may_retry(plan.mapped)):
             return fetched
-        if not by_hand and not rounds.catalogue.retrieval_due(plan.mapped, rounds.clock()):
-            return fetched
-        retrieval = rounds.retriever.retrieve(plan, lambda: rounds.beat(self.name))
+        retrieval = rounds.retriever.retrieve(plan, self._beat)
         if retrieval.result != "complete":
             rounds.catalogue.event("warning", self.remote.name, retrieval.sentence)
         return replace(fetched, retrieval=retrieval)
+
+    def _lists_nothing(self) -> str:
+        return (
+            f"{self.remote.name} has a study of a watched patient but lists no images of it; if it "
+            "does have images, its administrator must allow queries at series and image level"
+        )
+
+    def _may_retry(self, mapped: str) -> bool:
+        rounds = self.rounds
+        return rounds.catalogue.retrieval_due(
+            mapped, rounds.clock(), self.remote.name, rounds.query.retry_longest
+        )
+
+    def _is_down(self, failure: RequestFailed) -> bool:
+        """Whether asking for something else is futile, too."""
+        if failure.kind not in _PERHAPS_DOWN:
+            return failure.kind in _REMOTE_IS_DOWN
+        try:
+            self.rounds.planner.requestor.echo(self.remote)
+        except RequestFailed as silence:
+            return silence.kind not in ("unsupported", "status")
+        return False
+
+    def _failure(self, error: Exception) -> RequestFailed:
+        """What failed at the remote; a fault of our own is told without its text and values."""
+        if isinstance(error, RequestFailed):
+            return error
+        if isinstance(error, CatalogueFailed | RequestsFailed):
+            raise error
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        fault = f"{type(error).__name__} at {place.name}, line {place.lineno} of {place.filename}"
+        LOGGER.error("%s: %s", self.name, fault)
+        sentence = f"{self.remote.name} could not be asked, by a fault of this box: {fault}"
+        return RequestFailed("status", sentence)
 
     def _failed(self, failure: RequestFailed) -> float:
         rounds = self.rounds
@@ -161,38 +271,50 @@ class RemoteSchedule:
         return served
 
     def _serve(self, request: FetchRequest) -> None:
-        rounds = self.rounds
+        if obstacle := self._obstacle():
+            self._finish(request, "failed", obstacle)
+            return
         fetched: list[Fetched] = []
         try:
             studies = self._asked_for(request)
             for study in studies:
+                if self._stopping.is_set():
+                    return
                 fetched.append(self._fetch(study, by_hand=True))
                 self._note_progress(request, len(studies), fetched)
-        except RequestFailed as failure:
-            if failure.kind in _REMOTE_IS_DOWN:
-                self._due = self._failed(failure)
-            rounds.requests.finish(request.id, "failed", failure.sentence)
+        except Exception as error:
+            failure = self._failure(error)
+            if self._is_down(failure):
+                self._wait_until(self._failed(failure))
+            self._finish(request, "failed", failure.sentence)
             return
-        rounds.catalogue.remote_reached(self.remote.name)
-        rounds.requests.finish(request.id, *_outcome(self.remote, fetched))
+        self._reached_by_hand()
+        self._finish(request, *_outcome(self.remote, fetched))
+
+    def _reached_by_hand(self) -> None:
+        """Somebody has mended what was wrong: the watch list need not wait any longer."""
+        catalogue, name = self.rounds.catalogue, self.remote.name
+        if catalogue.remote_state(name).failures:
+            self._wait_until(self.rounds.clock())
+        catalogue.remote_reached(name)
+
+    def _finish(self, request: FetchRequest, outcome: str, sentence: str) -> None:
+        with suppress(LookupError):  # Whoever asked has withdrawn it.
+            self.rounds.requests.finish(request.id, outcome, sentence)
 
     def _note_progress(
         self, request: FetchRequest, studies: int, fetched: Sequence[Fetched]
     ) -> None:
-        self.rounds.requests.progress(
-            request.id,
-            studies=studies,
-            listed=sum(one.listed for one in fetched),
-            missing=sum(one.missing for one in fetched),
-            arrived=sum(one.arrived for one in fetched),
-        )
+        with suppress(LookupError):  # Whoever asked has withdrawn it.
+            self.rounds.requests.progress(
+                request.id,
+                studies=studies,
+                listed=sum(one.listed for one in fetched),
+                missing=sum(one.missing for one in fetched),
+                arrived=sum(one.arrived for one in fetched),
+            )
 
     def _asked_for(self, request: FetchRequest) -> list[str]:
-        if not self.remote.query:
-            raise RequestFailed(
-                "unsupported",
-                f"{self.remote.name} may not be queried: set query = true for it in the settings",
-            )
         if request.study:
             return [request.study]
         keys = {"PatientID": request.patient_id, "AccessionNumber": request.accession}
@@ -210,7 +332,7 @@ def _answers(request: FetchRequest, match: Match) -> bool:
 
 def _outcome(remote: RemoteAE, fetched: Sequence[Fetched]) -> tuple[str, str]:
     if not any(one.listed for one in fetched):
-        return "failed", f"{remote.name} has no such study"
+        return "failed", f"{remote.name} has no such study, or no images of it"
     unfinished = [
         one.retrieval for one in fetched if one.retrieval and one.retrieval.result != "complete"
     ]

@@ -42,7 +42,7 @@ class WatchList:
 
     def wants(self, entry: Watch, study: Match) -> bool:
         """Return whether `study`, as a remote listed it, is one that `entry` asks for."""
-        if not study.study or study.patient_id != entry.patient_id:
+        if study.patient_id != entry.patient_id or not _names_one(study.study):
             return False
         if self.query.use_accession and entry.accession and study.accession != entry.accession:
             return False
@@ -55,6 +55,11 @@ class WatchList:
         if self.query.study_window is not None:
             days.append(self.today() - timedelta(seconds=self.query.study_window))
         return max(days).strftime("%Y%m%d") if days else None
+
+
+def _names_one(uid: str) -> bool:
+    """Whether a UID is there, and would not match several as a key (PS3.4 Section C.2.2.2)."""
+    return bool(uid) and not set(uid) & set("*?\\")
 
 
 def pseudonyms(watch: tuple[Watch, ...]) -> dict[str, str]:
