@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attribute, Attributes
 from appliance.images.render.decode import Frame
-from appliance.images.render.lut import descriptor, entries
+from appliance.images.render.lut import Descriptor, descriptor, entries
 from appliance.images.render.pixels import real
 from appliance.images.render.refusal import Undecodable
 
@@ -20,96 +21,123 @@ _CHANNELS = (
     (a.GREEN_DESCRIPTOR, a.GREEN_DATA, a.GREEN_SEGMENTED),
     (a.BLUE_DESCRIPTOR, a.BLUE_DATA, a.BLUE_SEGMENTED),
 )
+_MOST_ENTRIES = 65536
+_DISCRETE, _LINEAR, _INDIRECT = 0, 1, 2
 
 
-def palette(held: Attributes) -> tuple[int, Array]:
-    """First stored value mapped, and the colours from there on as (entries, 3) uint8."""
-    channels = [_channel(held, *channel) for channel in _CHANNELS]
-    first, bits = channels[0][0], channels[0][1]
-    length = min(len(data) for _, _, data in channels)
-    colours = np.stack([data[:length] for _, _, data in channels], axis=1)
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """Colours as (entries, 4) uint8, red, green, blue and nothing; the first is of value `first`.
+
+    `first` is as encoded, in 16 bits without a sign.
+    """
+
+    first: int
+    colours: Array
+
+    def of(self, frame: Frame) -> Array:
+        """The frame as (rows, columns, 3) uint8; values outside the palette take its ends."""
+        if frame.format.allocated > 16:
+            raise Undecodable(f"A palette image of {frame.format.allocated} bits is not rendered.")
+        first = self.first
+        if frame.format.signed and first >= 0x8000:
+            first -= 0x10000
+        index = real(frame.samples, frame.format).astype(np.intp) - first
+        # Looked up as one number a colour, which is several times as fast as three.
+        whole = self.colours.view(np.uint32)[:, 0].take(index, mode="clip")
+        rgbx = whole.view(np.uint8).reshape(*frame.samples.shape, 4)
+        return np.ascontiguousarray(rgbx[..., :3])
+
+
+def palette(held: Attributes) -> Palette:
+    """The palette of a dataset; Undecodable if it is incomplete."""
+    first = 0
+    channels: list[Array] = []
+    bits = 8
+    for described, plain, segmented in _CHANNELS:
+        found = descriptor(held, described)
+        if found is None:
+            raise Undecodable("The palette has no valid descriptor for each of its three channels.")
+        data = _data(held, plain, segmented, found)
+        if not len(data):
+            raise Undecodable("The palette has no data for each of its three channels.")
+        if not channels:
+            first, bits = found.first, 16 if found.bits > 8 else 8
+        channels.append(data)
+    length = min(len(data) for data in channels)
+    colours = np.zeros((length, 4), np.uint16)
+    for index, data in enumerate(channels):
+        colours[:, index] = data[:length]
     # Some write 8-bit entries into words and call them 16 bits.
     if bits > 8 and colours.max() > 0xFF:
-        colours = colours >> (bits - 8)
-    return first, colours.astype(np.uint8)
+        colours >>= bits - 8
+    return Palette(first, colours.astype(np.uint8))
 
 
-def coloured(frame: Frame, first: int, colours: Array) -> Array:
-    """The frame as (rows, columns, 3) uint8; values outside the palette take its nearest end."""
-    if frame.format.allocated > 16:
-        raise Undecodable(f"A palette image of {frame.format.allocated} bits is not rendered.")
-    if frame.format.signed and first >= 0x8000:
-        first -= 0x10000
-    index = real(frame.samples, frame.format).astype(np.int64) - first
-    return colours.take(np.clip(index, 0, len(colours) - 1), axis=0)
-
-
-def _channel(
-    held: Attributes, described: Attribute, plain: Attribute, segmented: Attribute
-) -> tuple[int, int, Array]:
-    """First value mapped, bits and entries of one channel."""
-    found = descriptor(held, described)
-    if found is None:
-        raise Undecodable("The palette has no valid descriptor for each of its three channels.")
-    data = entries(held, plain, found) if plain in held else _segments(held, segmented, found.bits)
-    if not len(data):
-        raise Undecodable("The palette has no data for each of its three channels.")
-    bits = 16 if found.bits > 8 else 8
-    return found.first, bits, data[: found.entries]
-
-
-def _segments(held: Attributes, attribute: Attribute, bits: int) -> Array:
-    """Expand a segmented palette (PS3.3 Section C.7.9.2): discrete, linear, indirect segments."""
-    raw = held.encoded(attribute)
-    if bits <= 8 and held.element(attribute)[0] != "SQ":
-        words = _bytes_of(raw, held)
-    else:
-        order = "<u2" if held.little_endian else ">u2"
-        words = np.frombuffer(raw[: len(raw) // 2 * 2], order).astype(np.int64)
-    out: list[int] = []
+def _data(held: Attributes, plain: Attribute, segmented: Attribute, found: Descriptor) -> Array:
+    if plain in held:
+        return entries(held, plain, found)
+    wide = found.bits > 8
+    raw = held.encoded(segmented)
+    order = "<u2" if held.little_endian else ">u2"
+    words = np.frombuffer(raw[: len(raw) // 2 * 2], order).astype("<u2")
+    units = words if wide else words.view(np.uint8)
     try:
-        _expand(words.tolist(), 0, len(words), out, wide=bits > 8, nested=False)
+        return np.array(_Segments(units.tolist(), wide).expanded()[: found.entries], np.uint16)
     except IndexError:
         raise Undecodable("The segmented palette is damaged.") from None
-    return np.array(out[:65536], np.uint16)
 
 
-def _bytes_of(raw: bytes, held: Attributes) -> Array:
-    if not held.little_endian:
-        raw = np.frombuffer(raw[: len(raw) // 2 * 2], ">u2").astype("<u2").tobytes()
-    return np.frombuffer(raw, np.uint8).astype(np.int64)
+class _Segments:
+    """The segments of a palette (PS3.3 Section C.7.9.2): discrete, linear, indirect.
 
+    `units`: the data as entries are wide, in 8 or 16 bits. IndexError if they end too early. Lists,
+    not arrays: segments are many and short.
+    """
 
-def _expand(
-    words: list[int], at: int, end: int, out: list[int], *, wide: bool, nested: bool
-) -> None:
-    while at + 2 <= end and len(out) < 65536:
-        kind, count = words[at], words[at + 1]
+    def __init__(self, units: list[int], wide: bool) -> None:
+        self._units = units
+        self._wide = wide
+        self._entries: list[int] = []
+
+    def expanded(self) -> list[int]:
+        """All entries."""
+        at = 0
+        # A palette of an odd number of bytes is filled up by one, which is no segment.
+        while at + 1 < len(self._units) and len(self._entries) < _MOST_ENTRIES:
+            at = self._segment(at, indirect=True)
+        return self._entries
+
+    def _segment(self, at: int, *, indirect: bool) -> int:
+        """Expand the segment at `at`, and return where the next one starts."""
+        kind, count = self._units[at], self._units[at + 1]
         at += 2
-        if kind == 0:
-            if at + count > len(words):
+        if kind == _DISCRETE:
+            if at + count > len(self._units):
                 raise IndexError(at)
-            out.extend(words[at : at + count])
-            at += count
-        elif kind == 1:
-            start, last = out[-1], words[at]
-            out.extend(start + round((last - start) * step / count) for step in range(1, count + 1))
-            at += 1
-        elif kind == 2 and not nested:
-            low, high = (words[at], words[at + 1])
-            offset = low | high << 16
-            if not wide:
-                offset = low | high << 8 | words[at + 2] << 16 | words[at + 3] << 24
-            at += 2 if wide else 4
-            _repeat(words, offset, count, out, wide=wide)
-        else:
-            raise Undecodable("The segmented palette has a segment of an unknown kind.")
+            self._entries += self._units[at : at + count]
+            return at + count
+        if kind == _LINEAR:
+            start, rise = self._entries[-1], self._units[at] - self._entries[-1]
+            # Rounded to the nearest, in whole numbers.
+            self._entries += [
+                start + (2 * rise * step + count) // (2 * count) for step in range(1, count + 1)
+            ]
+            return at + 1
+        if kind == _INDIRECT and indirect:
+            width = 2 if self._wide else 4
+            self._repeat(self._offset(at), count)
+            return at + width
+        raise Undecodable("The segmented palette has a segment of an unknown kind.")
 
+    def _offset(self, at: int) -> int:
+        """Where an indirect segment points: a number of bytes, the less significant part first."""
+        bits = 16 if self._wide else 8
+        parts = [self._units[at + i] << bits * i for i in range(32 // bits)]
+        return sum(parts) // (2 if self._wide else 1)
 
-def _repeat(words: list[int], offset: int, count: int, out: list[int], *, wide: bool) -> None:
-    """Copy `count` segments that start `offset` bytes into the data."""
-    at = offset // 2 if wide else offset
-    for _ in range(count):
-        length = words[at + 1] if words[at] == 0 else 1
-        _expand(words, at, at + 2 + length, out, wide=wide, nested=True)
-        at += 2 + length
+    def _repeat(self, at: int, count: int) -> None:
+        for _ in range(count):
+            if len(self._entries) >= _MOST_ENTRIES:
+                return
+            at = self._segment(at, indirect=False)

@@ -14,7 +14,7 @@ from appliance.images.render import codecs, grey
 from appliance.images.render.colour import rgb
 from appliance.images.render.decode import Frames
 from appliance.images.render.limits import Limits
-from appliance.images.render.palette import coloured, palette
+from appliance.images.render.palette import palette
 from appliance.images.render.pixels import GREY, describes_pixels, layout
 from appliance.images.render.refusal import NoPicture, Undecodable
 from appliance.images.render.source import Source, of_dataset, opened
@@ -79,8 +79,8 @@ class Renderer:
         if photometric in GREY:
             yield from grey.shown(frames, self.tables)
         elif photometric == "PALETTE COLOR":
-            first, colours = palette(frames.source.attributes)
-            yield from ((coloured(frame, first, colours), "") for frame in frames)
+            colours = palette(frames.source.attributes)
+            yield from ((colours.of(frame), "") for frame in frames)
         else:
             yield from ((rgb(frame), "") for frame in frames)
 

@@ -6,7 +6,10 @@ import warnings
 from collections import Counter
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.pixels import apply_color_lut
 
 from appliance.images.render import NoPicture, Undecodable, render_file
 from tests.unit.render.files import FILES
@@ -67,3 +70,19 @@ def test_frames_are_counted(ends: dict[Path, object]) -> None:
     }.items():
         end = by_name[name]
         assert isinstance(end, list) and len(end) == count, name
+
+
+PALETTES = [path for path in FILES if path.name.startswith(("OBXXXX1A", "gdcm-US-ALOKA"))]
+
+
+@pytest.mark.parametrize("path", PALETTES, ids=lambda path: path.name)
+def test_palettes_are_those_of_pydicom(path: Path) -> None:
+    """Plain and segmented ones, of 8 and 16 bits, in both byte orders."""
+    dataset = dcmread(path)
+    stored = dataset.pixel_array
+    first = stored if stored.ndim == 2 else stored[0]
+    expected = apply_color_lut(first, dataset)
+    if expected.dtype == np.uint16 and expected.max() > 255:
+        expected = expected >> 8
+    picture = next(render_file(path))
+    assert np.abs(picture.pixels.astype(int) - expected).max() <= 1
