@@ -10,7 +10,7 @@ from typing import Final, Self, TypeVar
 
 from appliance.archive import rows, schema
 from appliance.archive.committer import Committer
-from appliance.archive.database import BUSY, flaw, says_unsound
+from appliance.archive.database import BUSY, create_private, flaw, says_unsound
 from appliance.archive.files import DurableNames, Folders, sync_directories
 from appliance.archive.lock import WriterLock
 from appliance.archive.reading import CatalogueReader, connect_to_read
@@ -146,9 +146,11 @@ class Catalogue(CatalogueReader):
     def close(self) -> None:
         """Makes the last changes durable, and gives the catalogue up; may be called again."""
         if self._committer.close():
-            # The readers go last: they cannot remove the WAL, and without one, a process that must
-            # not write to the folder could not read the catalogue while the AE is down.
-            _close_writing(self._connection)
+            # A reader goes last: it cannot remove the WAL, and without one, a process that must not
+            # write to the folder could not read the catalogue while the AE is down.
+            with suppress(CatalogueFailed):
+                self.remote_state("")
+            _close_writing(self._connection, self._clock())
         super().close()
         self._lock.release()
 
@@ -324,7 +326,7 @@ class Catalogue(CatalogueReader):
 
 
 def _open_to_write(path: Path, clock: Clock) -> sqlite3.Connection:
-    left_open = _size(path.with_name(path.name + "-wal")) > 0
+    create_private(path, 0o640)
     try:
         connection = sqlite3.connect(
             path,
@@ -334,10 +336,12 @@ def _open_to_write(path: Path, clock: Clock) -> sqlite3.Connection:
             cached_statements=256,
         )
         try:
-            _prepare(connection, left_open)
+            _prepare(connection)
             if schema.migrate(connection, schema.migrations("catalogue")):
                 sync_directories((path.parent,))
-            rows.end_interrupted_retrievals(connection, clock())
+            connection.execute("BEGIN IMMEDIATE")
+            rows.begin_process(connection, clock())
+            connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise
@@ -346,7 +350,7 @@ def _open_to_write(path: Path, clock: Clock) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection, check: bool) -> None:
+def _prepare(connection: sqlite3.Connection) -> None:
     # Setting the mode takes locks that readers may hold; it lasts, so once is enough.
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode = WAL")
@@ -354,21 +358,17 @@ def _prepare(connection: sqlite3.Connection, check: bool) -> None:
     connection.execute("PRAGMA foreign_keys = ON")
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
-    if check and (found := flaw(connection)):
+    in_order = schema.version(connection) == 0 or rows.ended_in_order(connection)
+    if not in_order and (found := flaw(connection)):
         raise CatalogueCorrupt(found)
 
 
-def _close_writing(connection: sqlite3.Connection) -> None:
-    with suppress(sqlite3.Error):  # The next opening finds a WAL, and goes through it.
+def _close_writing(connection: sqlite3.Connection, at: float) -> None:
+    with suppress(sqlite3.Error):  # Then the next opening checks everything.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        # Last, because who may not write to the folder can read a WAL, but not an empty one.
+        rows.end_process(connection, at)
     connection.close()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
 
 
 def _as_ours(path: Path, error: sqlite3.Error | schema.SchemaTooNew) -> CatalogueFailed:

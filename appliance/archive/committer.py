@@ -271,8 +271,6 @@ class Committer:
             change.finish()
 
     def _take_counts(self) -> Counter[str]:
-        if not self._counts:
-            return self._counts
         with self._counting:
             counts, self._counts = self._counts, Counter()
         return counts

@@ -1,12 +1,24 @@
 """What both databases of the archive have in common."""
 
+import os
 import sqlite3
+from contextlib import suppress
+from pathlib import Path
 from typing import Final
 
 BUSY: Final = 10.0
 """Seconds to wait for another process's lock."""
 
 _UNSOUND: Final = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+
+
+def create_private(path: Path, mode: int) -> None:
+    """Creates an empty database that others than owner and group cannot read, if there is none.
+
+    SQLite would let everyone read it; it gives its journals the mode that the database has.
+    """
+    with suppress(OSError):  # SQLite says better what is wrong.
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode))
 
 
 def primary_code(error: sqlite3.Error) -> int | None:

@@ -198,7 +198,7 @@ class _Recovery:
         for name in [name for name in found.dicom if not _is_dicom_name(name)]:
             del found.dicom[name]
             self._quarantine(found.dicom_folder / name)
-        instances = [name.removesuffix(DICOM_SUFFIX) for name in found.dicom]
+        instances = sorted(name.removesuffix(DICOM_SUFFIX) for name in found.dicom)
         pictures = pictures_by_instance(found.images, {*rows, *instances})
         for picture in pictures.pop("", ()):
             self._quarantine(found.image_folder / picture.name)

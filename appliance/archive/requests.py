@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, Literal, Self
 
 from appliance.archive import schema
-from appliance.archive.database import BUSY, flaw, says_unsound
+from appliance.archive.database import BUSY, create_private, flaw, says_unsound
 from appliance.archive.files import sync_directories
 
 RequestState = Literal["asked", "running", "finished"]
@@ -230,6 +230,7 @@ class Requests:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
+    create_private(path, 0o660)
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA secure_delete = ON")

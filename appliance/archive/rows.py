@@ -400,12 +400,27 @@ def end_retrieval(
     )
 
 
-def end_interrupted_retrievals(connection: sqlite3.Connection, at: float) -> None:
-    """Ends what an earlier process began; each is due again, and its attempt counts."""
+def begin_process(connection: sqlite3.Connection, at: float) -> None:
+    """Notes that a process writes, and ends what an earlier one left unfinished.
+
+    Retrievals that the end of a process cut short are due again, and count as attempts.
+    """
+    connection.execute("UPDATE process SET closed_at = NULL")
     connection.execute(
         "UPDATE retrievals SET ended_at = ?, outcome = ?, sentence = ? WHERE ended_at IS NULL",
         (at, INTERRUPTED, "the appliance stopped during this retrieval; it is repeated"),
     )
+
+
+def end_process(connection: sqlite3.Connection, at: float) -> None:
+    """Notes that the writing process ended in order."""
+    connection.execute("UPDATE process SET closed_at = ?", (at,))
+
+
+def ended_in_order(connection: sqlite3.Connection) -> bool:
+    """Whether the last process that wrote ended in order."""
+    (closed_at,) = connection.execute("SELECT closed_at FROM process").fetchone()
+    return closed_at is not None
 
 
 def remote_reached(connection: sqlite3.Connection, key: int, at: float) -> None:

@@ -1,8 +1,9 @@
 """The tables of each database, as numbered migrations, and the way from any version to the last.
 
-A migration is a file NNNN.sql in the folder of its database. It brings version NNNN-1 to NNNN in
-one transaction, and sets `release.oldest_able` to the oldest version whose code still works on the
-result: an update of the box may be rolled back, so prefer new tables, and columns with defaults.
+A migration is a file NNNN.sql in the folder of its database; each statement ends where a line does.
+It brings version NNNN-1 to NNNN in one transaction, and sets `release.oldest_able` to the oldest
+version whose code still works on the result: an update of the box may be rolled back, so prefer new
+tables, and columns with defaults.
 """
 
 import sqlite3

@@ -6,6 +6,11 @@ CREATE TABLE release (
 ) STRICT;
 INSERT INTO release VALUES (1);
 
+CREATE TABLE process (
+  closed_at REAL                -- when the writing process ended in order; NULL while it runs
+) STRICT;
+INSERT INTO process VALUES (0);
+
 CREATE TABLE remotes (
   id            INTEGER PRIMARY KEY,
   name          TEXT    NOT NULL UNIQUE,      -- as in the settings
