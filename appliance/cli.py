@@ -3,9 +3,9 @@
 import argparse
 import json
 import logging
+import os
 import signal
 import sys
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -207,11 +207,12 @@ def _place(options: argparse.Namespace) -> Place:
 
 def _run(options: argparse.Namespace) -> int:
     service = Service(read_file(options.settings), _place(options))
-    asked = threading.Event()
+    # A lock taken in a signal's handler could be the one that the signal interrupted.
+    asked = os.eventfd(0)
     for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: asked.set())
+        signal.signal(number, lambda *_: os.eventfd_write(asked, 1))
     service.start()
-    asked.wait()
+    os.eventfd_read(asked)
     service.stop()
     return 0
 

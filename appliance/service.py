@@ -9,14 +9,15 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from appliance.archive.catalogue import Catalogue, CatalogueFailed
+from appliance.archive.catalogue import CatalogueFailed, Severity
 from appliance.archive.files import Folders
 from appliance.archive.recovery import open_recovered
-from appliance.archive.requests import Requests
+from appliance.archive.requests import Requests, RequestsFailed
 from appliance.archive.secret import load_or_create_key
 from appliance.archive.space import Retention, Space
 from appliance.dicom.remotes import Remotes
@@ -35,7 +36,7 @@ from appliance.retrieval.planner import Planner
 from appliance.retrieval.retriever import Retriever
 from appliance.retrieval.scheduler import RemoteSchedule, Rounds
 from appliance.retrieval.watchlist import WatchList, pseudonyms
-from appliance.settings.model import RemoteAE, Settings
+from appliance.settings.model import RemoteAE, Settings, Timeouts
 
 LOGGER = logging.getLogger(__name__)
 
@@ -50,8 +51,10 @@ REPEAT_AFTER = 600.0
 
 REJECTIONS_REMEMBERED = 1000
 
+ECHO_TIMEOUTS = Timeouts(association=10, response=10, total=10)
+"""How fast the box answers a C-ECHO to itself, in seconds."""
+
 _LISTENER_POLL = 0.2
-_ECHO_WITHIN = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ class Service:
             settings.images.deidentify, place.key, pseudonyms(settings.watch)
         )
         self._solicitation = Solicitation()
-        self._intake = Intake(suspended=lambda: self.requests.suspended)
+        self._intake = Intake(suspended=self._suspended)
         self._heartbeats = Heartbeats()
         self._rejections: dict[str, float] = {}
         self._rendering = Rendering.of(self.catalogue, self._folders, settings.images)
@@ -108,10 +111,10 @@ class Service:
             self._intake,
             self._rendering.wake,
         )
-        self.proven = proofs.result(self.catalogue)
-        self._remotes = Remotes(settings.ae.title, settings.remotes)
+        self.proven = proofs.result(self._tell)
+        self._remotes = Remotes(settings.ae.title, settings.remotes, settings.ae.address)
         self._admission = Admission(
-            settings.ae, self._remotes, lambda: self.requests.suspended, self._note_rejection
+            settings.ae, self._remotes, self._suspended, self._note_rejection
         )
         self._listeners = self._listen()
         self._schedules = self._plan_schedules(scheduled)
@@ -140,7 +143,7 @@ class Service:
         self._thread("housekeeping", self._keep_house)
         self._thread("watchdog", self._watchdog.run)
         self._watchdog.ready()
-        self.catalogue.event("info", "box", f"started, listening on port {self.port}")
+        self._tell("info", "box", f"started, listening on port {self.port}")
 
     def wait(self) -> None:
         """Return when `stop` was called."""
@@ -163,7 +166,7 @@ class Service:
 
     def describe(self) -> str:
         """Return one line on how the service is, for systemd's STATUS."""
-        if self.requests.suspended:
+        if self._suspended():
             return "suspended"
         if self.space.low:
             return "no space left above the reserve: nothing is taken until there is"
@@ -218,10 +221,36 @@ class Service:
         while not self._stopped.is_set():
             self._heartbeats.beat("housekeeping")
             try:
-                self._retention.run()
-            except (CatalogueFailed, OSError) as error:
-                LOGGER.warning("retention waits: %s", error)
+                self._refuse_strays()
+                self._retention.run(partial(self._heartbeats.beat, "housekeeping"))
+            except (CatalogueFailed, RequestsFailed, OSError) as error:
+                if not self._stopped.is_set():
+                    LOGGER.warning("housekeeping waits: %s", error)
             self._stopped.wait(HOUSEKEEPING_EVERY)
+
+    def _refuse_strays(self) -> None:
+        """Answer what was asked of a remote that came into the settings after we started."""
+        known = {remote.name for remote in self._settings.remotes}
+        for request in self.requests.pending():
+            if request.remote not in known:
+                sentence = f"{request.remote} is not known to the AE that runs; restart it"
+                with suppress(LookupError):  # Whoever asked has withdrawn it.
+                    self.requests.finish(request.id, "failed", sentence)
+
+    def _suspended(self) -> bool:
+        """Whether the operator has suspended the box; what cannot be read suspends nothing."""
+        try:
+            return self.requests.suspended
+        except RequestsFailed as error:
+            LOGGER.warning("not known whether the box is suspended: %s", error)
+            return False
+
+    def _tell(self, severity: Severity, subject: str, text: str) -> None:
+        """Note an event; where that cannot be written, as on a full disk, the rest goes on."""
+        try:
+            self.catalogue.event(severity, subject, text)
+        except CatalogueFailed as error:
+            LOGGER.warning("%s: %s; an event that could not be kept: %s", subject, text, error)
 
     def _note_rejection(self, subject: str, text: str) -> None:
         """Count a rejected association; the same one is an event once in a while only."""
@@ -232,7 +261,7 @@ class Service:
         if len(self._rejections) >= REJECTIONS_REMEMBERED:
             self._rejections.clear()
         self._rejections[text] = now
-        self.catalogue.event("warning", subject, text)
+        self._tell("warning", subject, text)
 
     def _catalogue_works(self) -> str:
         return "" if self.catalogue.alive else f"the catalogue fails: {self.catalogue.failure}"
@@ -244,7 +273,7 @@ class Service:
             name="self", title=ae.title, host=_loopback(ae.address), port=self.port
         )
         try:
-            self._requestor().echo(ourselves)
+            Requestor(ae, ECHO_TIMEOUTS).echo(ourselves)
         except RequestFailed as failure:
             return f"no answer to a C-ECHO to ourselves: {failure.sentence}"
         return ""
@@ -263,16 +292,19 @@ class _Proofs:
         if self._needed:
             self._thread.start()
 
-    def result(self, catalogue: Catalogue) -> tuple[str, ...]:
-        """Return the transfer syntaxes that are decoded; what is not is recorded as an event."""
+    def result(self, tell: Callable[[Severity, str, str], None]) -> tuple[str, ...]:
+        """Return the transfer syntaxes that are decoded; what is not is told as an event.
+
+        The uncompressed ones need no decoder: they are taken even if nothing could be proved.
+        """
         if not self._needed:
             return UNCOMPRESSED
         self._thread.join()
         for proof in self._proofs:
             if not proof.works:
-                text = f"{proof.name} is not accepted: {proof.reason}"
-                catalogue.event("info", "decoders", text)
-        return tuple(proof.transfer_syntax for proof in self._proofs if proof.works)
+                tell("info", "decoders", f"{proof.name} is not accepted: {proof.reason}")
+        proven = tuple(proof.transfer_syntax for proof in self._proofs if proof.works)
+        return proven or UNCOMPRESSED
 
     def _prove(self) -> None:
         self._proofs = prove_in_subprocess()

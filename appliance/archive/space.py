@@ -115,8 +115,11 @@ class Retention:
         self._quota = quota
         self._clock = clock
 
-    def run(self) -> Expired:
-        """Removes what is due now. Raises `CatalogueFailed`, or OSError."""
+    def run(self, progress: Callable[[], None] = lambda: None) -> Expired:
+        """Removes what is due now; `progress` is called before each study.
+
+        Raises `CatalogueFailed`, or OSError.
+        """
         if self._keep_days is None and self._quota is None:
             return Expired(0, 0)
         status = self._catalogue.status()
@@ -126,6 +129,7 @@ class Retention:
         for study in self._catalogue.oldest_complete_studies():
             if not self._is_due(now - study.last_stored, held - freed):
                 break
+            progress()
             gone = self._catalogue.expire(study.study)
             if gone:
                 studies += 1

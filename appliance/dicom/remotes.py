@@ -59,10 +59,15 @@ class AddressBook:
 
 @dataclass(frozen=True, slots=True)
 class Remotes:
-    """The remote AEs of the settings, as seen from an incoming association request."""
+    """The remote AEs of the settings, as seen from an incoming association request.
+
+    `own_address` is the one address that we listen on, empty for all: from there and from loopback
+    we call ourselves.
+    """
 
     own_title: str
     remotes: tuple[RemoteAE, ...]
+    own_address: str = ""
     book: AddressBook = field(default_factory=AddressBook)
 
     def knows_address(self, address: str) -> bool:
@@ -77,9 +82,13 @@ class Remotes:
         for remote in self.remotes:
             if title in (remote.calls_as or (remote.title,)) and self._may_call(remote, parsed):
                 return Caller(remote)
-        if title == self.own_title and parsed.is_loopback:
+        if title == self.own_title and self._is_ours(parsed):
             return Caller(None)
         return None
+
+    def _is_ours(self, address: Address) -> bool:
+        own = self.own_address
+        return address.is_loopback or (bool(own) and address == parse_address(own))
 
     def _may_call(self, remote: RemoteAE, address: Address) -> bool:
         return any(self._matches(entry, address) for entry in (remote.calls_from or (remote.host,)))

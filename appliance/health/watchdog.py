@@ -49,7 +49,10 @@ class Watchdog:
             self.check()
 
     def check(self) -> tuple[str, ...]:
-        """Check once; ping and return nothing, or return what is wrong and send no ping."""
+        """Check once; ping and return nothing, or return what is wrong and send no ping.
+
+        A check that fails itself is a problem, too.
+        """
         problems = self._problems()
         for problem in problems:
             LOGGER.error("the watchdog is not pinged: %s", problem)
@@ -61,7 +64,14 @@ class Watchdog:
 
     def _problems(self) -> tuple[str, ...]:
         silent = tuple(f"{name} makes no progress" for name in self.heartbeats.silent())
-        return silent + tuple(filter(None, (check() for check in self.checks)))
+        return silent + tuple(filter(None, map(_outcome, self.checks)))
+
+
+def _outcome(check: Callable[[], str]) -> str:
+    try:
+        return check()
+    except Exception as error:
+        return f"a check failed itself: {error!r}"
 
 
 def ping_interval(environment: "os._Environ[str] | dict[str, str]") -> float:
