@@ -109,7 +109,7 @@ class Catalogue(CatalogueReader):
         empty one is made.
 
         Raises `CatalogueInUse` if a process (this one, even) is writing to it, `CatalogueTooNew`,
-        `CatalogueCorrupt`, or `CatalogueFailed`.
+        `CatalogueCorrupt`, `CatalogueFailed`, or OSError.
         """
         lock = WriterLock.take(Folders(path.parent).lock)
         try:
