@@ -20,7 +20,8 @@ from pydicom.uid import UID
 from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
-from pynetdicom.pdu import A_ABORT_RQ
+from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ, P_DATA_TF
+from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
 from appliance import __version__
@@ -153,6 +154,12 @@ class ReadAheadSocket(AssociationSocket):
             self.start = stop
         return received
 
+    def drop(self) -> bool:
+        """Forget what was read ahead, else what one more read gives; False when the peer closes."""
+        there = bool(self.unread) or self.fill()
+        self.start = self.end
+        return there
+
     def stop_deadline(self) -> None:
         """End the deadline for the association request; from now on only stalls are timed."""
         if self.deadline is not None:
@@ -161,11 +168,14 @@ class ReadAheadSocket(AssociationSocket):
                 self.socket.settimeout(self.stall)
 
     def cut(self) -> None:
-        """Shut the connection down from any thread; the upper layer sees it as closed."""
+        """Shut the connection down from any thread; the upper layer sees it as closed.
+
+        Below TLS: an `SSLSocket` that is shut down would hand what is encrypted to a reader.
+        """
         connected = self.socket
         if connected is not None:
             try:
-                connected.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(connected, socket.SHUT_RDWR)
             except OSError as error:
                 LOGGER.debug("the connection was closed already: %s", error)
 
@@ -217,6 +227,8 @@ class UpperLayer(DULServiceProvider):
         finally:
             self._kill_thread = True
             self._close_bell()
+            # Whoever waits for an answer of the peer must not wait for one that cannot come.
+            self.to_user_queue.put(A_P_ABORT())
             self._wake_association()
 
     def _turn(self) -> None:
@@ -235,6 +247,8 @@ class UpperLayer(DULServiceProvider):
 
     def _wait(self) -> None:
         connection = self.socket
+        if self.state_machine.current_state == "Sta13":
+            return
         if connection is not None and connection.ready:
             return
         poller = select.poll()
@@ -250,10 +264,33 @@ class UpperLayer(DULServiceProvider):
             if descriptor == self._bell:
                 os.eventfd_read(self._bell)
 
+    def _process_recv_primitive(self) -> bool:
+        """Take what the association wants sent; nothing once the connection is to be closed."""
+        if self.state_machine.current_state == "Sta13":
+            with self.to_provider_queue.mutex:
+                self.to_provider_queue.queue.clear()
+        return super()._process_recv_primitive()
+
+    def _decode_pdu(self, bytestream: bytearray) -> tuple[Any, str]:
+        """Decode a PDU whole, so that what is wrong in it is known before the state machine acts.
+
+        Of the protocol version only bit 0 counts (PS3.8 Table 9-11).
+        """
+        pdu, event = super()._decode_pdu(bytestream)
+        if isinstance(pdu, A_ASSOCIATE_RQ):
+            pdu.protocol_version &= 0x0001
+        if not isinstance(pdu, P_DATA_TF):
+            pdu.to_primitive()
+        return pdu, event
+
     def _read_pdu_data(self) -> None:
         state = self.state_machine.current_state
         connection = self._connection
         try:
+            if state == "Sta13":
+                if not connection.drop():
+                    self._closed()
+                return
             if state == "Sta6":
                 connection.stop_deadline()
                 if self.reader and self.assoc.dimse.message is None and self.reader.read():
@@ -262,7 +299,7 @@ class UpperLayer(DULServiceProvider):
                 self._closed()
                 return
             if self._too_long(connection):
-                LOGGER.error("a PDU longer than this box reads was announced")
+                LOGGER.info("a PDU longer than this box reads was announced")
                 connection.start = connection.end
                 self.event_queue.put("Evt19")
                 return
