@@ -181,7 +181,7 @@ class StoreReader:
         command = bytes(self._command)
         self._command.clear()
         elements = parse_command(command)
-        if _number(elements, 0x0100) != C_STORE_RQ or _number(elements, 0x0800) == NO_DATA_SET:
+        if _number(elements, 0x0100) != C_STORE_RQ:
             self._take_other(context_id, _COMMAND | _LAST, command)
             return
         context = self._upper_layer.assoc._accepted_cx.get(context_id)
@@ -196,6 +196,8 @@ class StoreReader:
             transfer_syntax=str(context.transfer_syntax[0]),
         )
         self._reception = self._service.begin(self._request)
+        if _number(elements, 0x0800) == NO_DATA_SET:
+            self._finish()
 
     def _take_data(self, context_id: int, control: int, size: int) -> None:
         if self._other:
@@ -240,7 +242,11 @@ class StoreReader:
         primitive.presentation_data_value_list = [list(value) for value in self._other]  # type: ignore[misc]
         self._other = []
         self._other_size = 0
-        self._upper_layer.assoc.dimse.receive_primitive(primitive)
+        try:
+            self._upper_layer.assoc.dimse.receive_primitive(primitive)
+        except Exception as error:
+            # pynetdicom believes that every command set is one of those that it knows.
+            raise InvalidPDU(f"a message cannot be understood: {error!r}") from error
 
     def _other_complete(self) -> bool:
         control = self._other[-1][1][0]
@@ -310,7 +316,11 @@ def _element(number: int, value: bytes, padding: bytes = b"\0") -> bytes:
 
 def _number(elements: dict[int, bytes], element: int) -> int | None:
     value = elements.get(element)
-    return int.from_bytes(value, "little") if value else None
+    if not value:
+        return None
+    if len(value) != 2:
+        raise InvalidPDU(f"element (0000,{element:04X}) of a command set is not a US")
+    return int.from_bytes(value, "little")
 
 
 def _uid(elements: dict[int, bytes], element: int) -> str:
