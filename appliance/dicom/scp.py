@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 
 from pynetdicom import evt
 from pynetdicom.association import ServiceUser
+from pynetdicom.dimse_primitives import C_ECHO
 from pynetdicom.pdu_primitives import A_ASSOCIATE
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation, AssociationServer
@@ -44,9 +45,13 @@ Rejection = tuple[int, int, int]
 CONTEXT_NAME_NOT_SUPPORTED: Rejection = (1, 1, 2)
 CALLING_TITLE_NOT_RECOGNISED: Rejection = (1, 1, 3)
 CALLED_TITLE_NOT_RECOGNISED: Rejection = (1, 1, 7)
+TEMPORARY_CONGESTION: Rejection = (2, 3, 1)
 LOCAL_LIMIT_EXCEEDED: Rejection = (2, 3, 2)
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+
+UNRECOGNIZED_OPERATION = 0x0211
+"""The status of any service other than C-ECHO and C-STORE (PS3.7 Section C.5.18)."""
 
 
 class StorageProvider(Protocol):
@@ -146,7 +151,7 @@ class AcceptedAssociation(QuietAssociation):
             self.is_aborted = True
             return
         address = cast(AddressInformation, self.requestor.address_info).address
-        verdict = self._admission.judge(request, address)
+        verdict = self._verdict(request, address)
         if isinstance(verdict, Caller):
             self._caller = verdict
             self.dul.reader = StoreReader(self.dul, self._storage.for_caller(verdict))
@@ -155,8 +160,31 @@ class AcceptedAssociation(QuietAssociation):
         self.acse.send_reject(*verdict)
         self._wait_rejected()
 
+    def _verdict(self, request: A_ASSOCIATE, address: str) -> Caller | Rejection:
+        """Judge the request; what cannot be judged is not let in."""
+        try:
+            return self._admission.judge(request, address)
+        except Exception:
+            LOGGER.exception("an association request from %s could not be judged", address)
+            return TEMPORARY_CONGESTION
+
     def _wait_rejected(self) -> None:
         self.dul.join(REQUEST_WITHIN)
+
+    def _serve_request(self, msg: Any, context_id: int) -> None:
+        """Answer C-ECHO, and refuse every service that the box does not offer (PS3.7 Annex C)."""
+        context = self._accepted_cx.get(context_id)
+        if context is None or not msg.is_valid_request or _is_verification(msg, context):
+            super()._serve_request(msg, context_id)
+            return
+        response = type(msg)()
+        response.MessageIDBeingRespondedTo = msg.MessageID
+        response.Status = UNRECOGNIZED_OPERATION
+        self.dimse.send_msg(response, context_id)
+
+
+def _is_verification(message: Any, context: PresentationContext) -> bool:
+    return isinstance(message, C_ECHO) and context.abstract_syntax == VERIFICATION
 
 
 class Listener(AssociationServer):
@@ -228,9 +256,14 @@ class Listener(AssociationServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Start the connection's thread."""
-        threading.Thread(
+        thread = threading.Thread(
             target=self._connected, args=(request, client_address), daemon=True
-        ).start()
+        )
+        try:
+            thread.start()
+        except RuntimeError:
+            self._no_longer_waiting(str(client_address[0]))
+            raise
 
     def service_actions(self) -> None:
         """Nothing is left to be collected by hand: an association's end drops what it held."""
