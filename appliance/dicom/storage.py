@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 
 from appliance.archive.catalogue import Catalogue, CatalogueFailed, StoredInstance
 from appliance.archive.files import Folders, PendingFile, UnusableUID
+from appliance.archive.requests import RequestsFailed
 from appliance.archive.space import OutOfSpace, Space
 from appliance.dicom import statuses
 from appliance.dicom.file_meta import file_meta
@@ -106,10 +107,12 @@ class AssociationStorage:
 
     def begin(self, request: StoreRequest) -> Reception:
         """Start receiving one instance; refusals are answered after its dataset has passed."""
-        self.storage.intake.enter()
         reception = InstanceReception(self, request)
+        self.storage.intake.enter()
         try:
             self._admit(request)
+        except (OSError, RequestsFailed) as error:
+            reception.note_refusal(_out_of_resources(error).status)
         except Refused as refusal:
             reception.note_refusal(refusal.status)
         return reception
@@ -176,9 +179,8 @@ class InstanceReception:
                 self._outcome = self._complete()
         except Refused as refusal:
             self.note_refusal(refusal.status)
-        finally:
-            self._storage.intake.leave()
         assert self._outcome is not None
+        self._storage.intake.leave()
         return self._outcome
 
     def abandon(self) -> None:
@@ -198,7 +200,8 @@ class InstanceReception:
         assert self._inflater is not None
         for view in views:
             pending: bytes | memoryview = view
-            while pending and self._outcome is None:
+            # After the end, an inflater would hoard whatever else comes.
+            while pending and self._outcome is None and not self._inflater.eof:
                 try:
                     plain = self._inflater.decompress(pending, _INFLATE_STEP)
                 except zlib.error:
@@ -285,7 +288,7 @@ class InstanceReception:
         except UnusableUID:
             raise _not_understood("a UID of the dataset is malformed") from None
         except (OutOfSpace, OSError) as error:
-            raise self._out_of_resources(error) from None
+            raise _out_of_resources(error) from None
         if header.pixels_at is not None:
             self._pixels = PixelElement(self._encoding)
 
@@ -299,7 +302,7 @@ class InstanceReception:
         except BrokenPixelData as error:
             raise _not_understood(str(error)) from None
         except (OutOfSpace, OSError) as error:
-            raise self._out_of_resources(error) from None
+            raise _out_of_resources(error) from None
 
     def _complete(self) -> StoreStatus:
         if self._inflater is not None and not self._inflater.eof:
@@ -324,7 +327,7 @@ class InstanceReception:
             self._file = None
             self._storage.catalogue.store(self._row(header, pending.size, status), directories)
         except (OSError, CatalogueFailed) as error:
-            raise self._out_of_resources(error) from None
+            raise _out_of_resources(error) from None
         if self._outstanding is not None:
             self._outstanding.instance_arrived(header.mapped.sop_instance)
         self._storage.stored()
@@ -360,13 +363,6 @@ class InstanceReception:
             return _status(statuses.COERCION, f"repaired: {', '.join(header.coerced)}")
         return StoreStatus(statuses.SUCCESS)
 
-    def _out_of_resources(self, error: Exception) -> Refused:
-        LOGGER.warning("an instance was refused with A700: %s", error)
-        reason = "no space left above the reserve"
-        if not isinstance(error, OutOfSpace):
-            reason = "the box cannot write now; send again later"
-        return Refused(_status(statuses.OUT_OF_RESOURCES, reason))
-
     def _discard_file(self) -> None:
         if self._file is not None:
             self._file.discard()
@@ -375,6 +371,14 @@ class InstanceReception:
 
 def _status(code: int, comment: str) -> StoreStatus:
     return StoreStatus(code, comment[:64])
+
+
+def _out_of_resources(error: Exception) -> Refused:
+    LOGGER.warning("an instance was refused with A700: %s", error)
+    reason = "no space left above the reserve"
+    if not isinstance(error, OutOfSpace):
+        reason = "the box cannot write now; send again later"
+    return Refused(_status(statuses.OUT_OF_RESOURCES, reason))
 
 
 def _not_understood(reason: str) -> Refused:
