@@ -21,7 +21,8 @@ from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydicom.uid import UncompressedTransferSyntaxes
+import pydicom
+from pydicom.uid import UID, UncompressedTransferSyntaxes
 
 from tools.hospital.sender import Node, Presentation, presentation, send
 
@@ -95,13 +96,13 @@ def _listens(port: int) -> bool:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-def _await_listening(process: subprocess.Popen[bytes], port: int, seconds: float = 30) -> None:
+def _await_listening(process: subprocess.Popen[bytes], node: Node, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
-    while not _listens(port):
+    while not _listens(node.port):
         if process.poll() is not None:
-            raise PeerFailed(f"it ended with status {process.returncode}")
+            raise PeerFailed(f"{node.title} ended with status {process.returncode}")
         if time.monotonic() > end:
-            raise PeerFailed(f"it does not listen on port {port} after {seconds:g} s")
+            raise PeerFailed(f"{node.title} does not listen on port {node.port}")
         time.sleep(0.02)
 
 
@@ -125,7 +126,12 @@ def _tail(log: Path, size: int = 3000) -> str:
 
 @contextmanager
 def running(
-    command: Sequence[str], node: Node, folder: Path, web: str | None = None
+    command: Sequence[str],
+    node: Node,
+    folder: Path,
+    *,
+    web: str | None = None,
+    stop_within: float = 5,
 ) -> Iterator[Peer]:
     """Run `command` in `folder` until the block ends; begins when it listens at `node`."""
     log = folder / "log.txt"
@@ -140,13 +146,13 @@ def running(
             start_new_session=True,
         )
     try:
-        _await_listening(process, node.port)
+        _await_listening(process, node)
         yield Peer(node, folder, log, process, web)
     except BaseException as error:
         error.add_note(f"{command[0]} said last ({log}):\n{_tail(log)}")
         raise
     finally:
-        stop(process)
+        stop(process, stop_within)
 
 
 def _profiles(presentations: Iterable[Presentation]) -> str:
@@ -218,9 +224,20 @@ def _fill(folder: Path, files: Sequence[Path], store: Callable[[Sequence[Path]],
 
 
 def _index(storage: Path, files: Sequence[Path]) -> None:
+    """Put `files` into a dcmqrscp's storage area.
+
+    It sends on the first context of a class that was accepted, whatever the syntax of the file. So
+    where a class comes in several syntaxes, the compressed ones are decompressed.
+    """
     copies = [storage / f"{number:05d}" for number in range(len(files))]
-    for file, copy in zip(files, copies, strict=True):
+    presentations = [presentation(file) for file in files]
+    for file, copy, (sop_class, syntax) in zip(files, copies, presentations, strict=True):
         shutil.copyfile(file, copy)
+        mixed = any(other == sop_class and also != syntax for other, also in presentations)
+        if mixed and UID(syntax).is_compressed:
+            dataset = pydicom.dcmread(file)
+            dataset.decompress(generate_instance_uid=False)
+            dataset.save_as(copy)
     subprocess.run([program("dcmqridx"), storage, *copies], check=True, capture_output=True)
 
 
@@ -241,7 +258,7 @@ def dcmqrscp(
     if files:
         _fill(folder, files, lambda files: _index(storage, files))
         profiles = folder / "profiles.cfg"
-        profiles.write_text(_profiles(map(presentation, files)))
+        profiles.write_text(_profiles(map(presentation, sorted(storage.glob("0*")))))
         command += ["--assoc-config-file", str(profiles), "in", "out"]
     with running(command, node, folder) as peer:
         yield peer

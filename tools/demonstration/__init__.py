@@ -1,0 +1,1 @@
+"""`tools/demo`: a PACS full of studies, and the box that fetches them, on one machine."""
