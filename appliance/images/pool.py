@@ -210,7 +210,7 @@ class RenderPool:
 
 @dataclass(slots=True)
 class _Attempt:
-    """A job, and how many workers have died on it."""
+    """A job, and how many workers were killed on it."""
 
     job: RenderJob
     deaths: int = 0
@@ -271,7 +271,7 @@ class _Supervisor:
             reason = f"Rendering made no progress for {self._bounds.progress:g} s."
             self._lost(batch, on, reason, again=False)
         except Died as death:
-            self._lost(batch, on, f"The render worker {death}.", again=True)
+            self._lost(batch, on, f"The render worker {death}.", again=death.killed)
         except _Closed:
             self._kill()
             self._pool._give_back(batch)
@@ -311,9 +311,9 @@ class _Supervisor:
     ) -> None:
         """The worker is gone, or has to go: blame the job it was on, and save the others.
 
-        One death may be somebody else's doing, such as the kernel's when memory is short, so a job
-        on which a worker died is tried once more, alone. A worker that dies between jobs, or before
-        the first, dies of something that no job can help.
+        A worker that was killed may have been so for somebody else's appetite, so its job is tried
+        once more, alone. One that dies between jobs, or before the first, dies of something that no
+        job can help.
         """
         self._kill()
         for attempt in batch:

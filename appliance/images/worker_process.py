@@ -27,7 +27,14 @@ class Hung(Exception):
 
 
 class Died(Exception):
-    """The worker ended by itself; the text says how, to follow its name in a sentence."""
+    """The worker is gone; the text says how, to follow its name in a sentence.
+
+    `killed`: from outside, which need not have to do with what it was on.
+    """
+
+    def __init__(self, how: str, *, killed: bool = False) -> None:
+        super().__init__(how)
+        self.killed = killed
 
 
 class WorkerProcess:
@@ -57,7 +64,7 @@ class WorkerProcess:
             self._process.stdin.write(json.dumps(jobs).encode() + b"\n")
             self._process.stdin.flush()
         except BrokenPipeError:
-            raise Died(self._ending()) from None
+            raise self._death() from None
 
     def hear(self, patience: float, waiting: Callable[[], None]) -> dict[str, Any]:
         """The next message, for which `patience` seconds are waited.
@@ -76,7 +83,7 @@ class WorkerProcess:
             if ready:
                 said = os.read(descriptor, 1 << 16)
                 if not said:
-                    raise Died(self._ending())
+                    raise self._death()
                 self._said += said
         line, _, rest = bytes(self._said).partition(b"\n")
         self._said[:] = rest
@@ -105,16 +112,15 @@ class WorkerProcess:
                 with suppress(OSError):
                     pipe.close()
 
-    def _ending(self) -> str:
+    def _death(self) -> Died:
         with suppress(subprocess.TimeoutExpired):
             self._process.wait(POLL)
         code = self._process.returncode
         if code is None:
-            return "closed its output"
+            return Died("closed its output")
         if code >= 0:
-            return f"ended with status {code}"
+            return Died(f"ended with status {code}")
         if code == -signal.SIGKILL:
-            return "was ended by SIGKILL, as the kernel does when memory is short"
-        with suppress(ValueError):
-            return f"was ended by {signal.Signals(-code).name}"
-        return f"was ended by signal {-code}"
+            how = "was ended by SIGKILL, as the kernel does when memory is short"
+            return Died(how, killed=True)
+        return Died(f"crashed ({signal.Signals(-code).name})")

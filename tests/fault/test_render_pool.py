@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from pydicom.uid import RLELossless
+from pydicom.uid import JPEGLosslessSV1, RLELossless
 
 from appliance.archive.files import Folders
 from appliance.archive.records import RenderJob, RenderOutcome
+from appliance.images.decoders import samples
 from appliance.images.encode import Encoding
 from appliance.images.pool import Bounds, RenderPool
 from tests.unit.render import made
@@ -229,6 +230,30 @@ def test_a_job_on_which_two_workers_die_fails_alone(archive: Archive, pool: Open
         "1.0": "The render worker was ended by SIGKILL, as the kernel does when memory is short."
     }
     assert archive.pictures() == {f"1.{n}.jpg" for n in range(1, 20)}
+
+
+def test_a_job_on_which_its_worker_crashes_fails_alone(archive: Archive, pool: Opened) -> None:
+    one = pool()
+    one.submit([archive.job("1.1"), archive.job("1.0", large()), archive.job("1.2")])
+    (pid,) = until(lambda: one.workers)
+    until(lambda: any(name.startswith(".1.0.") for name in archive.pictures()))
+    os.kill(pid, signal.SIGSEGV)
+    outcomes = archive.wait(3)
+    assert outcomes["1.1"].state == outcomes["1.2"].state == "rendered"
+    assert outcomes["1.0"].state == "failed"
+    assert outcomes["1.0"].reason == "The render worker crashed (SIGSEGV)."
+    assert archive.pictures() == {"1.1.jpg", "1.2.jpg"}
+
+
+def test_a_stream_that_its_decoder_does_not_survive(archive: Archive, pool: Opened) -> None:
+    """GDCM 3.2.6 ends the process at some damages to lossless JPEG, of which this is one."""
+    sample = next(s for s in samples() if s.transfer_syntax == JPEGLosslessSV1)
+    damaged = bytearray(sample.file)
+    damaged[damaged.index(b"\xff\xd8") + 24] = 255
+    pool().submit([archive.job("1.1"), archive.job("1.0", bytes(damaged)), archive.job("1.2")])
+    outcomes = archive.wait(3)
+    assert outcomes["1.0"].state == "failed"
+    assert outcomes["1.1"].state == outcomes["1.2"].state == "rendered"
 
 
 def test_a_hung_worker_fails_the_job_it_was_on(archive: Archive, pool: Opened) -> None:
