@@ -75,8 +75,8 @@ def prove_in_subprocess(timeout: float = _PATIENCE) -> tuple[Proof, ...]:
     A decoder that crashes, or is not done within `timeout` seconds, is one that does not work; the
     proof goes on after it.
     """
-    left = [sample.transfer_syntax for sample in samples()]
     names = {sample.transfer_syntax: sample.name for sample in samples()}
+    left = list(names)
     proofs: list[Proof] = []
     while left:
         done, end = _run(left, timeout)
@@ -104,46 +104,62 @@ def _run(transfer_syntaxes: Sequence[str], timeout: float) -> tuple[list[Proof],
 
 
 def _proofs(transfer_syntaxes: Sequence[str]) -> Iterator[Proof]:
+    by_syntax: dict[str, list[Sample]] = {}
     for sample in samples():
-        if not transfer_syntaxes or sample.transfer_syntax in transfer_syntaxes:
-            yield _proof(sample)
+        by_syntax.setdefault(sample.transfer_syntax, []).append(sample)
+    for syntax, shown in by_syntax.items():
+        if not transfer_syntaxes or syntax in transfer_syntaxes:
+            yield _proof(shown)
 
 
-def _proof(sample: Sample) -> Proof:
+def _proof(shown: Sequence[Sample]) -> Proof:
+    """What the samples of one transfer syntax prove: all of them are to be decoded."""
     # Imported here: to name the proofs of another process, no image library is needed.
-    from appliance.images.render import Refusal, codecs
+    from appliance.images.render import codecs
+
+    syntax, name = shown[0].transfer_syntax, shown[0].name
+    reason = next((wrong for sample in shown if (wrong := _wrong(sample))), "")
+    return Proof(syntax, name, codecs.decoder_of(syntax), not reason, reason)
+
+
+def _wrong(sample: Sample) -> str:
+    """Why a sample is not decoded as it should be; "" if it is."""
+    from appliance.images.render import Refusal
     from appliance.images.render.decode import stored_values
 
-    decoder = codecs.decoder_of(sample.transfer_syntax)
     try:
         (values,) = stored_values(sample.file)
-        reason = _difference(values, sample)
+        return _difference(values, sample)
     except Refusal as refusal:
-        reason = refusal.reason
+        return refusal.reason
     except Exception as error:  # whatever a library raises, it does not decode
-        reason = f"{type(error).__name__}: {error}"
-    return Proof(sample.transfer_syntax, sample.name, decoder, not reason, reason)
+        return f"{type(error).__name__}: {error}"
 
 
 def _difference(values: np.ndarray[Any, Any], sample: Sample) -> str:
     """What is wrong with decoded values; "" if nothing is."""
+    import numpy as np
+
     expected = _expected(sample.pattern)
-    if values.shape != (_ROWS, _COLUMNS):
+    if values.shape != expected.shape:
         return f"decoded to an array of shape {values.shape}"
-    worst = max(
-        abs(int(values[y, x]) - expected[y][x]) for y in range(_ROWS) for x in range(_COLUMNS)
-    )
+    worst = int(np.abs(values.astype(np.int64) - expected).max())
     return "" if worst <= sample.tolerance else f"decoded values are wrong by up to {worst}"
 
 
-def _expected(pattern: str) -> list[list[int]]:
+def _expected(pattern: str) -> np.ndarray[Any, Any]:
+    import numpy as np
+
+    y, x = np.mgrid[:_ROWS, :_COLUMNS]
     shapes = {
-        "sharp": lambda x, y: (211 * x + 977 * y) % 4096 - 2048,
-        "raised": lambda x, y: (211 * x + 977 * y) % 4096,
-        "smooth8": lambda x, y: 10 * x + 5 * y,
-        "smooth12": lambda x, y: 160 * x + 80 * y,
+        "sharp": (211 * x + 977 * y) % 4096 - 2048,
+        "raised": (211 * x + 977 * y) % 4096,
+        "smooth8": 10 * x + 5 * y,
+        "smooth12": 160 * x + 80 * y,
+        "colour": np.stack([10 * x + 5 * y, 255 - 12 * x - 4 * y, x + 8 * y], axis=-1),
     }
-    return [[shapes[pattern](x, y) for x in range(_COLUMNS)] for y in range(_ROWS)]
+    expected: np.ndarray[Any, Any] = shapes[pattern]
+    return expected
 
 
 def _main(transfer_syntaxes: Sequence[str]) -> None:

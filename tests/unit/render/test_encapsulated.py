@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGBaseline8Bit, RLELossless
 
-from appliance.images.decoders import samples
+from appliance.images.decoders import Sample, samples
 from appliance.images.render import Undecodable, codestream, render, render_file
 from appliance.images.render.fragments import frames_of
 from tests.unit.render import made
@@ -125,20 +125,20 @@ def test_rle_with_segments_out_of_bounds_is_refused(offsets: tuple[int, int]) ->
         list(render(dataset))
 
 
-@pytest.mark.parametrize("sample", samples(), ids=lambda s: s.transfer_syntax)
+@pytest.mark.parametrize("sample", samples(), ids=lambda s: f"{s.transfer_syntax}-{s.pattern}")
 @pytest.mark.parametrize("keep", [0.97, 0.9, 0.8])
 def test_a_truncated_file_of_any_syntax_ends_as_picture_or_refusal(
-    sample: object, keep: float, tmp_path: Path
+    sample: Sample, keep: float, tmp_path: Path
 ) -> None:
     path = tmp_path / "truncated.dcm"
-    whole = sample.file  # type: ignore[attr-defined]
+    whole = sample.file
     path.write_bytes(whole[: int(len(whole) * keep)])
     try:
         (picture,) = render_file(path)
     except Undecodable as refusal:
         assert refusal.reason.endswith(".")
     else:
-        assert picture.pixels.shape == (12, 16)
+        assert picture.pixels.shape[:2] == (12, 16)
 
 
 @pytest.mark.parametrize(
