@@ -15,7 +15,7 @@ ASSOCIATIONS = 50
 
 def measure(bench: Bench) -> list[Row]:
     """Requests a second on one association, and with an association for each as the box does."""
-    files = bench.files()[:1]
+    files = bench.files()
     patient = bench.study.patient.identifier
     with bench.scratch("query") as folder, dcmqrscp(folder, [], files) as pacs:
         remote = RemoteAE(
