@@ -98,7 +98,7 @@ def listening(
     known = Remotes(ae.title, tuple(remotes), book or AddressBook())
     admission = Admission(ae, known, suspended, note or Noted())
     contexts = supported_contexts(ae, proven)
-    listener = Listener(ae, admission, storage, known, contexts, 0, tls)  # type: ignore[arg-type]
+    listener = Listener(ae, admission, storage, known, contexts, 0, tls)
     before = set(threading.enumerate())
     serving = threading.Thread(target=listener.serve_forever, args=(0.02,))
     serving.start()
