@@ -85,8 +85,9 @@ class Rules:
     """A profile, compiled: the action for each tag.
 
     `actions` holds for every dataset and item, `inside` for the items of a sequence whose action
-    is D; `unlisted` is the action for tags that neither names. `strongest` and `types` resolve
-    the actions of several letters. Markers are in the order of their tags.
+    is D; `unlisted` is the action for tags that neither names. Markers are in the order of their
+    tags. The actions of several letters (`letters`) are resolved by `types`: `strongest` is what
+    suits each type that the letters foresee, `filled` what leaves a value for type 1.
     """
 
     actions: dict[int, int]
@@ -94,6 +95,7 @@ class Rules:
     unlisted: int
     markers: tuple[Marker, ...]
     strongest: Mapping[int, int] = field(default_factory=dict)
+    filled: Mapping[int, int] = field(default_factory=dict)
     letters: Mapping[int, str] = field(default_factory=dict)
     types: AttributeTypes = field(default_factory=lambda: AttributeTypes({}, {}, {}))
     _resolved: dict[tuple[int, int | None, str | None], int] = field(default_factory=dict)
@@ -101,8 +103,8 @@ class Rules:
     def resolve(self, tag: int, parent: int | None, sop_class: str) -> int:
         """The action that an action of several letters comes to (PS3.15 Table E.1-1a).
 
-        Type 1 takes D, type 2 takes Z, type 3 takes X. An action that lacks the letter takes its
-        next stronger one. Where the type is unknown (another SOP class, or a sequence in which
+        Type 1 takes D, type 2 takes Z, type 3 takes X; an action that lacks Z or X takes its next
+        stronger letter. Where the type is unknown (another SOP class, or a sequence in which
         PS3.3 does not expect the attribute) the strongest letter is right for each type.
 
         Sequences of references (X/Z/U*) take U for type 2 as well: Z allows a value, and what
@@ -122,6 +124,8 @@ class Rules:
 
     def _resolve(self, tag: int, kind: int | None) -> int:
         letters = self.letters[tag]
+        if kind == 1:
+            return self.filled[tag]
         if kind == 3 and letters.startswith("X"):
             return REMOVE
         if kind in (2, 3) and "Z" in letters and "U" not in letters:

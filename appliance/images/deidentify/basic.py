@@ -59,7 +59,8 @@ def basic() -> Rules:
     """The rules of the profile."""
     rows = read_table() + read_supplement()
     letters = {row.tag: row.action for row in rows if "/" in row.action}
-    strongest = {tag: _strongest(tag, action) for tag, action in letters.items()}
+    strongest = {tag: _last(tag, action) for tag, action in letters.items()}
+    filled = {tag: _last(tag, action, least="D") for tag, action in letters.items()}
     actions = act.kept()
     for row in rows:
         actions[row.tag] = act.RESOLVE if "/" in row.action else _single(row.tag, row.action)
@@ -73,7 +74,8 @@ def basic() -> Rules:
     actions[act.ENCAPSULATED_DOCUMENT] = act.DOCUMENT
     actions[act.ENCAPSULATED_DOCUMENT_LENGTH] = act.DOCUMENT_LENGTH
     types = read_attribute_types()
-    return Rules(actions, _inside(actions), act.REMOVE, MARKERS, strongest, letters, types)
+    inside = _inside(actions)
+    return Rules(actions, inside, act.REMOVE, MARKERS, strongest, filled, letters, types)
 
 
 def _single(tag: int, letter: str) -> int:
@@ -84,10 +86,10 @@ def _single(tag: int, letter: str) -> int:
     return _LETTERS[letter]
 
 
-def _strongest(tag: int, letters: str) -> int:
+def _last(tag: int, letters: str, least: str = "") -> int:
     if letters.endswith("U*"):
         return act.SEQUENCE
-    return _single(tag, letters[-1])
+    return _single(tag, least or letters[-1])
 
 
 def _inside(actions: dict[int, int]) -> dict[int, int]:

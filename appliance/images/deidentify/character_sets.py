@@ -78,7 +78,7 @@ def decode(value: bytes, label: bytes) -> str:
     try:
         text = decode_bytes(value, list(python), TEXT_VR_DELIMS)
         return text.replace(_GB2312, "").strip(_PADDING)
-    except (UnicodeError, LookupError):
+    except (ValueError, LookupError):
         return value.decode("latin-1").strip(_PADDING)
 
 

@@ -180,4 +180,4 @@ def _integer(values: dict[int, bytes], tag: int) -> int | None:
 
 def _short(values: dict[int, bytes], tag: int, order: Literal["little", "big"]) -> int | None:
     value = values.get(tag, b"")
-    return int.from_bytes(value, order) if len(value) == 2 else None
+    return int.from_bytes(value, order) if len(value) in (2, 4) else None  # 4: UL for US

@@ -45,6 +45,7 @@ _FIRST_PIXELS: Final = 0x7FE00008
 _FIRST_ITEM: Final = b"\xfe\xff\x00\xe0"
 _LONGEST_NOTED: Final = 1024
 _MOST_REPORTED: Final = 100
+_MOST_DISORDERED: Final = 1000
 _SEQUENCES: Final = frozenset({act.SEQUENCE, act.DUMMY_SEQUENCE, act.PROBE})
 _SEQUENCE_VRS: Final = frozenset({b"", b"SQ", b"UN"})
 _NOTED: Final = {tag: act.kept_as(tag) for tag in act.NOTED + act.IDENTITY}
@@ -74,7 +75,7 @@ class _Dataset:
     """Where in `out` the patient's name goes, once the patient ID is known."""
     patient_at: int = -1
     patient: bytes = b""
-    disordered: bool = False
+    disordered: int = 0
     code: bool = False
     published: bool = False
 
@@ -231,7 +232,9 @@ class Walk:
                     if group == 0xFFFE:
                         raise Broken(f"{name(tag)} at offset {p} stands where it cannot")
                     if tag <= last:
-                        here.disordered = True
+                        here.disordered += 1
+                        if here.disordered > _MOST_DISORDERED:
+                            raise Broken(f"{name(tag)} at offset {p}: nothing is in order here")
                     else:
                         if run < p:
                             append(data[run:p])
@@ -509,7 +512,7 @@ class Walk:
             if tag in found:
                 self._discard(here, tag, "it is there twice")
                 continue
-            if tag < last:
+            if tag < last and len(self.coerced) < _MOST_REPORTED:
                 self.coerced.append(f"{_path(here)}{name(tag)}: moved to its place")
             found[tag] = elements[start:stop]
             last = max(last, tag)

@@ -255,10 +255,18 @@ def test_zeros_that_fill_a_block_are_no_elements():
 
 
 def test_reports_are_bounded_and_say_no_value():
-    twice = element(IMPLICIT, MANUFACTURER, b"LO", b"SECRET") * 5000
+    twice = element(IMPLICIT, MANUFACTURER, b"LO", b"SECRET") * 900
     header = header_of(twice, IMPLICIT)
     assert 0 < len(header.discarded) <= 100
     assert "SECRET" not in "".join(header.discarded + header.coerced)
+
+
+def test_dataset_without_any_order_is_refused():
+    twice = element(IMPLICIT, MANUFACTURER, b"LO", b"ACME") * 5000
+    assert "nothing is in order" in refusal(twice, IMPLICIT)
+    down = b"".join(element(IMPLICIT, t, b"", b"") for t in range(0x00280020, 0x00180020, -0x100))
+    header = header_of(sequence(IMPLICIT, KEPT, item(IMPLICIT, down * 2)), IMPLICIT)
+    assert "nothing is in order" in header.discarded[0]
 
 
 def whole(encoding) -> bytes:
@@ -328,8 +336,11 @@ def test_elements_before_the_pixels_in_their_group_stay():
 
 @pytest.mark.parametrize("tag", [0x7FE00008, 0x7FE00009, 0x7FE00010])
 def test_every_kind_of_pixel_data_ends_the_header(tag):
-    header = header_of(element(EXPLICIT, tag, b"OF", bytes(8)), EXPLICIT)
-    assert header.pixels_at == 0
+    before = element(EXPLICIT, 0x00281052, b"DS", b"0 ") + element(
+        EXPLICIT, 0x00281053, b"DS", b"1 "
+    )
+    header = header_of(before + element(EXPLICIT, tag, b"OF", bytes(8)), EXPLICIT)
+    assert header.pixels_at == len(before)
     assert b"\xe0\x7f" not in header.data
 
 

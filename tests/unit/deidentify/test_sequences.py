@@ -85,6 +85,18 @@ def test_removed_sequence_of_undefined_length_goes_whole(name):
     assert header.discarded == ()
 
 
+def test_removed_sequence_may_hold_one_of_vr_un():
+    end = b"\xfe\xff\xdd\xe0\0\0\0\0"
+    within = item(IMPLICIT, inner(IMPLICIT), delimited=True) + end
+    unknown = element(EXPLICIT, 0x00091001, b"UN", within, length=UNDEFINED)
+    request = sequence(
+        EXPLICIT, 0x00400275, item(EXPLICIT, unknown, delimited=True), delimited=True
+    )
+    header = header_of(request + element(EXPLICIT, 0x00409224, b"FD", bytes(8)), EXPLICIT)
+    assert header.data.endswith(element(EXPLICIT, 0x00409224, b"FD", bytes(8)))
+    assert b"ACME" not in header.data
+
+
 @pytest.mark.parametrize("name", ["explicit", "big endian"])
 def test_undeclared_sequence_is_gone_through_by_its_vr(name):
     encoding = ENCODINGS[name]

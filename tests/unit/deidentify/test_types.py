@@ -1,6 +1,7 @@
 """Actions of several letters: the attribute's type in the IOD decides (PS3.15 Table E.1-1a)."""
 
 import pytest
+from pydicom.datadict import tag_for_keyword
 
 from appliance.images.deidentify.table import read_attribute_types
 
@@ -76,6 +77,15 @@ def test_references_of_type_2_stay_with_mapped_uids():
     (shared,) = read(header.data, EXPLICIT).SharedFunctionalGroupsSequence
     (image,) = shared.ReferencedImageSequence
     assert image.ReferencedSOPInstanceUID == deidentifier().uid("1.2.3.4")
+
+
+def test_type_1_keeps_a_value_although_the_table_foresees_none():
+    study = element(EXPLICIT, 0x00081155, b"UI", text("1.2.3.4", b"UI"))
+    studies = sequence(EXPLICIT, 0x00081110, item(EXPLICIT, study))
+    intent = tag_for_keyword("RTPhysicianIntentInputInstanceSequence")
+    data = sequence(EXPLICIT, intent, item(EXPLICIT, studies))
+    (left,) = read(header_of(data, EXPLICIT).data, EXPLICIT)[intent].value
+    assert left.ReferencedStudySequence[0].ReferencedSOPInstanceUID == deidentifier().uid("1.2.3.4")
 
 
 def test_references_of_type_3_are_removed():
