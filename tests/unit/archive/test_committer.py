@@ -191,8 +191,9 @@ def fail_promptly(call: Callable[[], object]) -> CatalogueFailed:
 
 
 def test_every_waiting_and_later_caller_learns_of_the_threads_death(
-    table: Table, threads: ThreadPoolExecutor
+    table: Table, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(module, "_LOOK", 10 * PROMPT)  # They are told, and need not look.
     held = Held(table, threads)
     before = threads.submit(table.add, 1)
     killer = threads.submit(table.committer.submit, die)
@@ -223,6 +224,24 @@ def test_who_comes_while_it_dies_is_not_left_waiting(tmp_path: Path) -> None:
                     durable.add(future.result(PROMPT))
         assert table.rows() == durable
         table.connection.close()
+
+
+def test_who_comes_after_the_last_look_into_the_queue_does_not_wait(
+    table: Table, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK", 10 * PROMPT)
+    really = table.committer._fail_waiting
+    late: list[Future[int]] = []
+
+    def last_look() -> None:
+        really()
+        late.append(threads.submit(table.add, 1))
+        late[0].exception(PROMPT)
+
+    monkeypatch.setattr(table.committer, "_fail_waiting", last_look)
+    fail_promptly(lambda: table.committer.submit(die))
+    table.committer.close()
+    fail_promptly(lambda: late[0].result(PROMPT))
 
 
 def test_a_damaged_database_kills_the_thread(table: Table, threads: ThreadPoolExecutor) -> None:

@@ -244,6 +244,17 @@ def test_a_lost_picture_is_made_again(
     assert recover(folders, catalogue) == Report()
 
 
+def test_an_empty_picture_is_none(folders: Folders, archive: Callable[[], Catalogue]) -> None:
+    catalogue = archive()
+    arrive(catalogue, folders, instance(1))
+    (job,) = catalogue.next_renders(9)
+    made = draw(folders, job)
+    picture_path(folders, 1).write_bytes(b"")
+    empty = replace(made.pictures[0], bytes=0)
+    catalogue.finish_renders([replace(made, pictures=(empty,))])
+    assert recover(folders, catalogue) == Report(queued=1)
+
+
 def test_a_lost_picture_of_a_dropped_file_is_fetched_again(
     folders: Folders, archive: Callable[[], Catalogue]
 ) -> None:
