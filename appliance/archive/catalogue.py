@@ -215,7 +215,8 @@ class Catalogue(CatalogueReader):
         before the transaction. Pictures that the instance had before and has no more are removed
         after it, and so is the DICOM file if `drop_dicom` says so: nobody else must do that, or a
         newer file of that name might go. An outcome for a content that was replaced meanwhile is
-        ignored; the instance is still in `next_renders`.
+        ignored; the instance is still in `next_renders`. One that failed because the DICOM file is
+        gone makes the instance `missing`: it is fetched again.
         """
         directories = {
             self._folders.images / outcome.job.study / outcome.job.series

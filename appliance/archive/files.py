@@ -100,7 +100,7 @@ class Folders:
         """Creates the folders, durably. Raises OSError."""
         created: set[Path] = set()
         for folder in (self.dicom, self.images):
-            created.update(_make_folders(folder))
+            created.update(make_folders(folder))
         sync_directories(created)
 
     def dicom_file(self, study: str, series: str, instance: str) -> Path:
@@ -153,7 +153,7 @@ class PendingFile:
                 return cls(final, temporary, os.open(temporary, flags, _FILE_MODE), created)
             except FileNotFoundError:
                 # Also when the folder goes between mkdir and open: retention takes empty ones away.
-                created += _make_folders(Path(folder))
+                created += make_folders(Path(folder))
         return cls(final, temporary, os.open(temporary, flags, _FILE_MODE), created)
 
     def write(self, buffers: Sequence[Buffer]) -> None:
@@ -270,14 +270,17 @@ def _sync_directory(path: str | Path) -> None:
         os.close(descriptor)
 
 
-def _make_folders(folder: Path) -> tuple[Path, ...]:
-    """Creates `folder` and what is missing above it; returns the parents that got a new entry."""
+def make_folders(folder: Path) -> tuple[Path, ...]:
+    """Creates `folder` and what is missing above it; returns the parents that got a new entry.
+
+    Raises OSError.
+    """
     try:
         os.mkdir(folder, _FOLDER_MODE)
     except FileExistsError:
         return ()
     except FileNotFoundError:
-        return _make_folders(folder.parent) + _make_folders(folder)
+        return make_folders(folder.parent) + make_folders(folder)
     return (folder.parent,)
 
 

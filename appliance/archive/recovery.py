@@ -36,6 +36,7 @@ from appliance.archive.files import (
     PART_SUFFIX,
     Folders,
     is_uid,
+    make_folders,
     picture_name,
     sync_directories,
 )
@@ -332,7 +333,7 @@ class _Recovery:
 
     def _quarantine(self, path: Path) -> None:
         goal = self._folders.quarantine / path.relative_to(self._folders.data)
-        goal.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(goal.parent)
         number = 0
         while os.path.lexists(goal):
             number += 1

@@ -12,6 +12,7 @@ from appliance.archive.records import (
     Adoption,
     CatalogueFailed,
     PictureRow,
+    RenderJob,
     RenderOutcome,
     StoredInstance,
 )
@@ -139,7 +140,7 @@ class Rows:
 
         Between its arrival and now, this thread may have removed it, taking it for the older one.
         """
-        path = self._folders.dicom_file(instance.study, instance.series, instance.instance)
+        path = self._dicom_file(instance)
         if not path.exists():
             raise CatalogueFailed(
                 f"{path.name}: the file went with the older one that it replaced; send it again"
@@ -237,29 +238,31 @@ class Rows:
     def _finish_render(
         self, connection: sqlite3.Connection, outcome: RenderOutcome
     ) -> Removal | None:
-        key = outcome.job.key
+        job = outcome.job
         row = connection.execute(
             "SELECT 1 FROM instances WHERE id = ? AND generation = ? AND file = 'held'",
-            (key, outcome.job.generation),
+            (job.key, job.generation),
         ).fetchone()
         if row is None:
             return None
+        if outcome.state == "failed" and not self._dicom_file(job).exists():
+            lose(connection, [job.key], [])
+            return None
         old = connection.execute(
-            "SELECT frame, suffix FROM pictures WHERE instance = ?", (key,)
+            "SELECT frame, suffix FROM pictures WHERE instance = ?", (job.key,)
         ).fetchall()
-        new = [_picture(key, picture) for picture in outcome.pictures]
-        connection.execute("DELETE FROM pictures WHERE instance = ?", (key,))
+        new = [_picture(job.key, picture) for picture in outcome.pictures]
+        connection.execute("DELETE FROM pictures WHERE instance = ?", (job.key,))
         connection.executemany(_INSERT_PICTURE, new)
         drop = outcome.drop_dicom and outcome.state == "rendered"
         connection.execute(
             "UPDATE instances SET picture = ?, reason = ?, file = ? WHERE id = ?",
-            (outcome.state, outcome.reason, "dropped" if drop else "held", key),
+            (outcome.state, outcome.reason, "dropped" if drop else "held", job.key),
         )
         stale = set(old).difference((frame, suffix) for _, frame, suffix, *_ in new)
         if not drop and not stale:
             return None
-        job = outcome.job
-        return self._removal(key, job.study, job.series, job.instance, drop, sorted(stale))
+        return self._removal(job.key, job.study, job.series, job.instance, drop, sorted(stale))
 
     def expire(self, connection: sqlite3.Connection, study_uid: str) -> tuple[list[Removal], int]:
         """Marks some of the instances of a study; what is to be removed now, and its bytes."""
@@ -345,6 +348,9 @@ class Rows:
             (key,) = connection.execute("SELECT id FROM remotes WHERE name = ?", (name,)).fetchone()
             self._remotes[name] = key
         return key
+
+    def _dicom_file(self, of: StoredInstance | RenderJob) -> Path:
+        return self._folders.dicom_file(of.study, of.series, of.instance)
 
     def _study(self, connection: sqlite3.Connection, uid: str, patient: str | None) -> int:
         key = self._studies.get((uid, patient))

@@ -286,6 +286,20 @@ def test_an_outcome_for_a_replaced_content_is_ignored(
     assert folders.dicom_file(STUDY, SERIES, job.instance).read_bytes() == b"newer"
 
 
+def test_what_cannot_be_rendered_because_it_is_gone_is_missing(
+    catalogue: Catalogue, folders: Folders
+) -> None:
+    arrive(catalogue, folders, instance(1))
+    (job,) = catalogue.next_renders(1)
+    folders.dicom_file(STUDY, SERIES, job.instance).unlink()
+    catalogue.finish_renders([RenderOutcome(job, "failed", "no such file")])
+    assert catalogue.held(STUDY) == frozenset()
+    assert catalogue.next_renders(1) == []
+    arrive(catalogue, folders, instance(1))
+    assert len(catalogue.next_renders(1)) == 1
+    assert recounted(folders.catalogue) == kept(folders.catalogue)
+
+
 def test_dicom_is_dropped_only_if_there_is_a_picture(
     catalogue: Catalogue, folders: Folders
 ) -> None:

@@ -139,6 +139,7 @@ def test_a_file_that_makes_no_sense_is_kept_apart(
     assert recover(folders, catalogue) == Report(quarantined=1)
     aside = folders.quarantine / dicom_path(folders, 1).relative_to(folders.data)
     assert aside.read_bytes() == content
+    assert aside.parent.stat().st_mode & 0o007 == 0, "nobody knows what is in it"
     assert catalogue.held(STUDY) == frozenset()
     assert list(folders.dicom.iterdir()) == []
     assert "quarantine: 1" in catalogue.status().events[0].text
