@@ -5,13 +5,12 @@ The keys are those of the conformance statement, at the levels where the model a
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Literal
 
-from pydicom.charset import convert_encodings, decode_bytes
-from pydicom.dataset import Dataset
-from pydicom.tag import Tag
-from pynetdicom.dsutils import decode
+from pydicom.datadict import dictionary_VR, tag_for_keyword
+
+from appliance.images.deidentify import character_sets
+from appliance.images.deidentify.elements import IMPLICIT, Broken, Incomplete
 
 Level = Literal["STUDY", "SERIES", "IMAGE"]
 
@@ -22,7 +21,14 @@ KEYS: Mapping[Level, tuple[str, ...]] = {
 }
 """The attributes requested at each level, by keyword."""
 
-_TEXT_DELIMITERS = {0x09, 0x0A, 0x0C, 0x0D}
+_UNICODE = b"ISO_IR 192"
+
+_HEAD = 8
+"""Bytes before the value of an element without VR: tag and length (PS3.5 Section 7.1.3)."""
+
+
+class Garbled(ValueError):
+    """A response identifier that does not follow the standard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,51 +47,88 @@ class Match:
     instance_number: int | None = None
 
 
-def identifier(level: Level, keys: Mapping[str, str], character_set: str | None) -> Dataset:
-    """Return the request identifier: `keys` match, the level's other attributes are returned.
+def identifier(level: Level, keys: Mapping[str, str], character_set: str | None) -> bytes:
+    """Return the identifier of a C-FIND-RQ: `keys` match, the level's other attributes come back.
 
     A key with characters beyond ASCII is sent in the remote's character set, else in UTF-8.
     """
-    dataset = Dataset()
-    if not all(value.isascii() for value in keys.values()):
-        dataset.SpecificCharacterSet = (character_set or "ISO_IR 192").split("\\")
-    dataset.QueryRetrieveLevel = level
-    for keyword in KEYS[level]:
-        setattr(dataset, keyword, None)
-    for keyword, value in keys.items():
-        setattr(dataset, keyword, value)
-    return dataset
+    label, values = _encoded(keys, character_set)
+    return _dataset({**dict.fromkeys(KEYS[level], b""), **values}, level, label)
+
+
+def study_identifier(study: str) -> bytes:
+    """Return the identifier of a C-MOVE-RQ or C-GET-RQ for a study (PS3.4 Section C.4.2.1.4)."""
+    return _dataset({"StudyInstanceUID": study.encode("ascii", "replace")}, "STUDY", b"")
 
 
 def read_match(level: Level, data: bytes, character_set: str | None) -> Match:
-    """Return a response identifier (Implicit VR Little Endian) as a Match."""
-    dataset = decode(BytesIO(data), True, True)
-    encodings = _encodings(dataset, character_set)
-    number = _text(dataset, "InstanceNumber", encodings)
+    """Return a response identifier (Implicit VR Little Endian) as a Match. Raises Garbled.
+
+    `character_set` is that of a remote which names none in its responses.
+    """
+    values = _values(data)
+    declared = values.get(_tag("SpecificCharacterSet"), b"").strip(b" \0")
+    label = character_sets.repair(declared or (character_set or "").encode())
+
+    def text(keyword: str) -> str:
+        return character_sets.decode(values.get(_tag(keyword), b""), label)
+
     return Match(
         level=level,
-        patient_id=_text(dataset, "PatientID", encodings),
-        accession=_text(dataset, "AccessionNumber", encodings),
-        study=_text(dataset, "StudyInstanceUID", encodings),
-        series=_text(dataset, "SeriesInstanceUID", encodings),
-        instance=_text(dataset, "SOPInstanceUID", encodings),
-        study_date=_text(dataset, "StudyDate", encodings),
-        study_time=_text(dataset, "StudyTime", encodings),
-        modality=_text(dataset, "Modality", encodings),
-        instance_number=int(number) if number.lstrip("+-").isdecimal() else None,
+        patient_id=text("PatientID"),
+        accession=text("AccessionNumber"),
+        study=text("StudyInstanceUID"),
+        series=text("SeriesInstanceUID"),
+        instance=text("SOPInstanceUID"),
+        study_date=text("StudyDate"),
+        study_time=text("StudyTime"),
+        modality=text("Modality"),
+        instance_number=_integer(text("InstanceNumber")),
     )
 
 
-def _encodings(dataset: Dataset, character_set: str | None) -> list[str]:
-    declared = _raw(dataset, "SpecificCharacterSet").decode("ascii", "replace").strip(" \0")
-    return convert_encodings((declared or character_set or "").split("\\"))
+def _encoded(keys: Mapping[str, str], character_set: str | None) -> tuple[bytes, dict[str, bytes]]:
+    """The keys' values as bytes, and the Specific Character Set in which they are; ASCII if none.
+
+    What the remote's character set lacks would match nothing, or everybody.
+    """
+    if all(map(str.isascii, keys.values())):
+        return b"", {keyword: value.encode() for keyword, value in keys.items()}
+    label = (character_set or "").encode()
+    values = {keyword: character_sets.encode(value, label) for keyword, value in keys.items()}
+    fitting = {keyword: value for keyword, value in values.items() if value is not None}
+    if label and len(fitting) == len(keys):
+        return label, fitting
+    return _UNICODE, {keyword: value.encode() for keyword, value in keys.items()}
 
 
-def _text(dataset: Dataset, keyword: str, encodings: list[str]) -> str:
-    return decode_bytes(_raw(dataset, keyword), encodings, _TEXT_DELIMITERS).strip(" \0")
+def _dataset(values: Mapping[str, bytes], level: Level, label: bytes) -> bytes:
+    everything = {**values, "QueryRetrieveLevel": level.encode("ascii")}
+    if label:
+        everything["SpecificCharacterSet"] = label
+    tags = sorted((_tag(keyword), value) for keyword, value in everything.items())
+    return b"".join(
+        IMPLICIT.element(tag, dictionary_VR(tag).encode("ascii"), value) for tag, value in tags
+    )
 
 
-def _raw(dataset: Dataset, keyword: str) -> bytes:
-    tag = Tag(keyword)
-    value = dataset.get_item(tag).value if tag in dataset else b""
-    return value if isinstance(value, bytes) else b""
+def _values(data: bytes) -> dict[int, bytes]:
+    """The values of a dataset's elements, by tag."""
+    try:
+        extents = tuple(IMPLICIT.extents(data, 0, len(data)))
+    except (Broken, Incomplete) as error:
+        raise Garbled(str(error) or "it ends within an element") from None
+    return {tag: data[start + _HEAD : end] for tag, start, end in extents}
+
+
+def _tag(keyword: str) -> int:
+    tag = tag_for_keyword(keyword)
+    assert tag is not None
+    return tag
+
+
+def _integer(text: str) -> int | None:
+    try:
+        return int(text)
+    except ValueError:
+        return None

@@ -15,17 +15,22 @@ from dataclasses import dataclass
 from io import BytesIO
 from typing import Any, Literal
 
-from pydicom.dataset import Dataset
 from pynetdicom import build_role
 from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE
-from pynetdicom.dsutils import encode
 from pynetdicom.pdu_primitives import A_ABORT, A_ASSOCIATE, A_P_ABORT, SOPClassExtendedNegotiation
 from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from appliance.dicom.associations import ApplicationContext, QuietAssociation, ReadAheadSocket
 from appliance.dicom.inline import StoreReader
-from appliance.dicom.matches import Level, Match, identifier, read_match
+from appliance.dicom.matches import (
+    Garbled,
+    Level,
+    Match,
+    identifier,
+    read_match,
+    study_identifier,
+)
 from appliance.dicom.remotes import Caller
 from appliance.dicom.scp import StorageProvider
 from appliance.dicom.sop_classes import (
@@ -40,7 +45,9 @@ from appliance.dicom.sop_classes import (
 )
 from appliance.settings.model import LocalAE, RemoteAE, Timeouts
 
-Failure = Literal["unreachable", "rejected", "unsupported", "timeout", "aborted", "status"]
+Failure = Literal[
+    "unreachable", "rejected", "unsupported", "timeout", "aborted", "garbled", "status"
+]
 
 _RELEASE_WITHIN = 5.0
 _LARGEST_PROPOSAL = 128
@@ -129,14 +136,13 @@ class Requestor:
         request.MessageID = 1
         request.AffectedSOPClassUID = STUDY_ROOT_FIND
         request.Priority = _LOW_PRIORITY
-        dataset = identifier(level, keys, remote.character_set)
-        request.Identifier = BytesIO(encode(dataset, True, True) or b"")
+        request.Identifier = BytesIO(identifier(level, keys, remote.character_set))
         for response in self._ask(remote, association, request, STUDY_ROOT_FIND):
             if response.Status not in _PENDING:
                 _require_success(remote, "C-FIND", response)
                 return
             if response.Identifier is not None:
-                yield read_match(level, response.Identifier.getvalue(), remote.character_set)
+                yield _match(remote, level, response.Identifier.getvalue())
 
     def move(
         self,
@@ -156,7 +162,7 @@ class Requestor:
             request.AffectedSOPClassUID = STUDY_ROOT_MOVE
             request.Priority = _LOW_PRIORITY
             request.MoveDestination = self.ae.title
-            request.Identifier = _study_identifier(study)
+            request.Identifier = BytesIO(study_identifier(study))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_MOVE, activity, progress
             )
@@ -179,7 +185,7 @@ class Requestor:
             request.MessageID = 1
             request.AffectedSOPClassUID = STUDY_ROOT_GET
             request.Priority = _LOW_PRIORITY
-            request.Identifier = _study_identifier(study)
+            request.Identifier = BytesIO(study_identifier(study))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_GET, activity, progress
             )
@@ -248,6 +254,8 @@ class Requestor:
                     f"{remote.name} broke the association off before it had answered; "
                     "its own log says why",
                 )
+            if not isinstance(response, type(request)) or response.Status is None:
+                continue  # It asks for something, or answers nothing.
             answered = time.monotonic()
             yield response
 
@@ -329,11 +337,13 @@ def _relational() -> SOPClassExtendedNegotiation:
     return item
 
 
-def _study_identifier(study: str) -> BytesIO:
-    dataset = Dataset()
-    dataset.QueryRetrieveLevel = "STUDY"
-    dataset.StudyInstanceUID = study
-    return BytesIO(encode(dataset, True, True) or b"")
+def _match(remote: RemoteAE, level: Level, data: bytes) -> Match:
+    try:
+        return read_match(level, data, remote.character_set)
+    except Garbled as error:
+        raise RequestFailed(
+            "garbled", f"{remote.name} answered C-FIND with what cannot be understood ({error})"
+        ) from None
 
 
 def _resolve(remote: RemoteAE) -> AddressInformation:
