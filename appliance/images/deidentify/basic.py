@@ -58,12 +58,13 @@ MARKERS: Final = (
 def basic() -> Rules:
     """The rules of the profile."""
     rows = read_table() + read_supplement()
-    letters = {row.tag: row.action for row in rows if "/" in row.action}
+    actions = act.kept()
+    letters = {row.tag: row.action for row in rows if "/" in row.action and row.tag in actions}
     strongest = {tag: _last(tag, action) for tag, action in letters.items()}
     filled = {tag: _last(tag, action, least="D") for tag, action in letters.items()}
-    actions = act.kept()
     for row in rows:
-        actions[row.tag] = act.RESOLVE if "/" in row.action else _single(row.tag, row.action)
+        if row.tag in actions:  # what the table knows before the dictionary does is not kept
+            actions[row.tag] = act.RESOLVE if row.tag in letters else _single(row.tag, row.action)
     actions.update({tag: act.REMOVE for tag in actions if tag >> 16 in (0x0000, 0x0002)})
     actions.update(dict.fromkeys(act.NOTED, act.NOTE))
     actions.update({marker.tag: act.REMOVE for marker in MARKERS})
@@ -96,11 +97,7 @@ def _inside(actions: dict[int, int]) -> dict[int, int]:
     """The rules within a sequence that only its shape is to be left of."""
     inside = dict(actions)
     for tag, action in actions.items():
-        if (
-            action in (act.KEEP_TEXT, act.NOTE)
-            and act.vr_of(tag) in _FREE_VRS
-            and tag not in _CODED
-        ):
+        if action in (act.KEEP_TEXT, act.KEEP_ANY) and act.vr_of(tag) in _FREE_VRS:
             inside[tag] = act.DUMMY
     inside.update(dict.fromkeys(CODE_SEQUENCES, act.DUMMY))
     inside[_MEASURED_VALUES] = act.EMPTY

@@ -11,6 +11,7 @@ UNDEFINED: Final = 0xFFFFFFFF
 ITEM: Final = 0xFFFEE000
 ITEM_END: Final = 0xFFFEE00D
 SEQUENCE_END: Final = 0xFFFEE0DD
+_LONGEST_SHORT: Final = 0xFFFE
 PIXEL_DATA: Final = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})
 """Float, double float and integer pixel data: where the header of an instance ends."""
 
@@ -83,10 +84,15 @@ class Codec:
         self.sequence_end = self.brief.pack(0xFFFE, 0xE0DD, 0)
 
     def head(self, tag: int, vr: bytes, length: int) -> bytes:
-        """What stands before a value of that many bytes."""
+        """What stands before a value of that many bytes.
+
+        A value too long for the short form of its VR becomes one of VR UN (PS3.5 Section 6.2.2).
+        """
         group, element = tag >> 16, tag & 0xFFFF
         if self.implicit:
             return self.brief.pack(group, element, length)
+        if length > _LONGEST_SHORT and vr not in LONG_VRS:
+            vr = b"UN"
         if vr in LONG_VRS:
             return self.explicit.pack(group, element, vr, 0) + self.long.pack(length)
         return self.explicit.pack(group, element, vr, length)

@@ -44,6 +44,7 @@ _NESTED: Final = 0xFFFE0000
 _FIRST_PIXELS: Final = 0x7FE00008
 _FIRST_ITEM: Final = b"\xfe\xff\x00\xe0"
 _LONGEST_NOTED: Final = 1024
+_LONGEST_LABEL: Final = 256
 _MOST_REPORTED: Final = 100
 _MOST_DISORDERED: Final = 1000
 _SEQUENCES: Final = frozenset({act.SEQUENCE, act.DUMMY_SEQUENCE, act.PROBE})
@@ -127,9 +128,9 @@ class Replacements:
 class Walk:
     """One pass over one dataset. `data` ends where the bytes received so far end.
 
-    After `run`: `out` holds the de-identified elements, `pixels_at` the offset of the pixel data
-    element or None, `noted` the values of the attributes that the caller asks for as they were
-    received, `patient_id` and `pseudonym` the patient's before and after.
+    After `run`: `pixels_at` is the offset of the pixel data element or None, `noted` holds the
+    values of the attributes that the caller asks for as they were received, `mapped` those of
+    them that were mapped, `patient_id` and `pseudonym` the patient's before and after.
     """
 
     def __init__(
@@ -396,7 +397,7 @@ class Walk:
     ) -> bytes:
         """Take over the character set of a dataset or item, under its right name."""
         label = self._data[start:stop].strip(b" \0")
-        if not label:
+        if not label or len(label) > _LONGEST_LABEL:
             return self._data[at:stop]
         here.label = character_sets.repair(label)
         if here.label == label:
@@ -462,6 +463,8 @@ class Walk:
                     raise self._short(at, limit)
                 found, _vr, start, length = codec.delimiter(self._data, at, limit)
                 if found == SEQUENCE_END:
+                    if not delimited and start < limit:
+                        self._report(f"{_path(above)}{name(tag)}: the sequence ended before")
                     return b"".join(pieces), start if delimited else limit
                 if found != ITEM:
                     raise Broken(f"{name(found)} at offset {at} stands where an item should")

@@ -10,6 +10,7 @@ from typing import Final
 from appliance.images.deidentify.character_sets import encode
 
 _REMEMBERED: Final = 4096
+_LONGEST_REMEMBERED: Final = 80
 
 
 class Pseudonyms:
@@ -49,7 +50,8 @@ class Pseudonyms:
             text = patient_id.encode("utf-8", "surrogatepass")
             digest = blake2b(text, digest_size=8, key=self._key, person=b"patient").digest()
             known = "P-" + b32encode(digest).decode("ascii")[:12]
-            if len(self._made) >= _REMEMBERED:
-                self._made.clear()
-            self._made[patient_id] = known
+            if len(patient_id) <= _LONGEST_REMEMBERED:
+                if len(self._made) >= _REMEMBERED:
+                    self._made.clear()
+                self._made[patient_id] = known
         return known

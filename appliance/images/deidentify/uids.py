@@ -10,6 +10,7 @@ from pydicom._uid_dict import UID_dictionary
 
 STANDARD_ROOT: Final = "1.2.840.10008."
 _REMEMBERED: Final = 8192
+_LONGEST_REMEMBERED: Final = 80
 _VERSION_8: Final = 0x8 << 76
 _VARIANT: Final = 0x2 << 62
 
@@ -48,9 +49,10 @@ class UIDMap:
         mapped = "\\".join(self.map(uid) for uid in uids).encode("latin-1")
         if len(mapped) % 2:
             mapped += b"\0"
-        if len(self._mapped) >= _REMEMBERED:
-            self._mapped.clear()
-        self._mapped[value] = mapped
+        if len(value) <= _LONGEST_REMEMBERED:
+            if len(self._mapped) >= _REMEMBERED:
+                self._mapped.clear()
+            self._mapped[value] = mapped
         return mapped
 
 

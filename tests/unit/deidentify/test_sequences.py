@@ -173,8 +173,9 @@ def report(encoding) -> bytes:
     measured = sequence(encoding, 0x0040A300, item(encoding, unit + number))
     image = element(encoding, 0x00081155, b"UI", text("1.2.3.42", b"UI"))
     image += element(encoding, 0x00081160, b"IS", b"3 ")
+    binary = element(encoding, 0x0040A074, b"OB", b"SECRET")
     leaf = content_item(
-        encoding, b"TEXT", concept, element(encoding, 0x0040A160, b"UT", text("SECRET"))
+        encoding, b"TEXT", concept, binary, element(encoding, 0x0040A160, b"UT", text("SECRET"))
     )
     return sequence(
         encoding,

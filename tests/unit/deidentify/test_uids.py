@@ -69,6 +69,16 @@ def test_elements_are_mapped_value_by_value(name):
     assert out.StudyInstanceUID == ""
 
 
+@pytest.mark.parametrize("name", ENCODINGS)
+def test_list_that_outgrows_its_vr_becomes_one_of_vr_un(name):
+    encoding = ENCODINGS[name]
+    value = b"\\".join([b"1.2.3"] * 10_000) + b"\0"
+    data = element(encoding, 0x00080058, b"UI", value)
+    (out, *_) = parse(header_of(data, encoding).data, encoding, frozenset())
+    assert out.vr == (b"" if encoding.implicit else b"UN")
+    assert out.value.rstrip(b"\0").split(b"\\") == [deidentifier().uid("1.2.3").encode()] * 10_000
+
+
 @pytest.mark.parametrize("value", [b"1.2.3", b"1.2.3\0", b"1.2.3 ", b" 1.2.3", b"1.2.3\0\0\0"])
 def test_padding_makes_no_other_uid(value):
     header = header_of(element(IMPLICIT, 0x0020000D, b"UI", value), IMPLICIT)
@@ -92,7 +102,9 @@ def test_memory_of_the_mapping_is_bounded():
     uids = UIDMap(KEY)
     for n in range(30_000):
         uids.map_value(b"1.2.%d" % n)
+    uids.map_value(b"1.2\\" * 100_000)
     assert len(uids._mapped) <= 8192
+    assert sum(map(len, uids._mapped)) < 1_000_000
 
 
 @pytest.mark.parametrize("value", [b"\xff\xfe", b"A^B", b"1.2.\xe9", b"..", b"A\\B"])
