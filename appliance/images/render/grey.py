@@ -10,7 +10,7 @@ import numpy as np
 
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attributes
-from appliance.images.render.decode import Frame, Frames
+from appliance.images.render.decode import Frames
 from appliance.images.render.groups import Groups, groups
 from appliance.images.render.modality import Modality, Rescale, modality
 from appliance.images.render.pixels import StoredFormat, real
@@ -19,6 +19,10 @@ from appliance.images.render.table import Stages, Tables
 from appliance.images.render.voi import Extent, Voi, voi
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+# Multi-frame Grayscale Byte and Word Secondary Capture: without a VOI transform, stored values are
+# P-values (PS3.3 Sections A.8.3.4 and A.8.4.4), so their whole range is to be shown.
+_P_VALUES = frozenset({"1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.10008.5.1.4.1.1.7.3"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,8 @@ def shown(frames: Frames, tables: Tables) -> Iterator[tuple[Array, str]]:
     for index, frame in enumerate(frames):
         transform = modality(held, grouped, index, frame.format)
         found: Voi | None = voi(held, grouped, index, _negative(transform, frame.format))
+        if found is None and held.text(a.SOP_CLASS) in _P_VALUES:
+            found = _whole(transform, frame.format)
         if found is None:
             # One extent for all frames: they are to be compared with each other, or move.
             automatic = automatic or extent(frames, grouped)
@@ -69,12 +75,19 @@ def extent(frames: Frames, grouped: Groups) -> Extent:
     return Extent(min(lows), max(highs))
 
 
+def _whole(transform: Modality, stored: StoredFormat) -> Extent:
+    """All that can be stored."""
+    ends = transform.of(np.array(stored.range))
+    return Extent(float(ends.min()), float(ends.max()), "P-values")
+
+
 def padding(held: Attributes, stored: StoredFormat) -> Padding | None:
     """Pixel Padding Value and Range Limit (PS3.3 Section C.7.5.1.1.2); None without them."""
     value, limit = held.integer(a.PADDING_VALUE), held.integer(a.PADDING_LIMIT)
     if value is None:
         return None
-    ends = [_signed(one) if stored.signed else one & 0xFFFF for one in (value, limit or value)]
+    both = (value, value if limit is None else limit)
+    ends = [_signed(one) if stored.signed else one & 0xFFFF for one in both]
     return Padding(min(ends), max(ends))
 
 
@@ -94,9 +107,5 @@ def _negative(transform: Modality, stored: StoredFormat) -> bool:
     """Whether modality values can be negative."""
     if not isinstance(transform, Rescale):
         return False
-    low = -(1 << (stored.stored - 1)) if stored.signed else 0
-    high = low + (1 << stored.stored) - 1
+    low, high = stored.range
     return min(low * transform.slope, high * transform.slope) + transform.intercept < 0
-
-
-__all__ = ["Frame", "Padding", "extent", "padding", "shown"]

@@ -15,8 +15,8 @@ from appliance.images.render.pixels import StoredFormat
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
-# In these objects the transform leads back to X-ray intensity and is not meant for display
-# (PS3.3 Sections C.8.7.1.1.1 and C.8.7.2.1.1, Pixel Intensity Relationship).
+# In angiography and fluoroscopy the transform leads back to X-ray intensity and is not for display
+# (PS3.3 Sections C.8.7.1 and C.8.7.2, Pixel Intensity Relationship; DCMTK leaves it out, too).
 _BACKWARDS = frozenset(
     {
         "1.2.840.10008.5.1.4.1.1.12.1",

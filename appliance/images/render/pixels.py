@@ -43,6 +43,12 @@ class StoredFormat:
         """Bits below the sample."""
         return self.high + 1 - self.stored
 
+    @property
+    def range(self) -> tuple[int, int]:
+        """The lowest and the highest value of an integer sample."""
+        low = -(1 << (self.stored - 1)) if self.signed else 0
+        return low, low + (1 << self.stored) - 1
+
 
 @dataclass(frozen=True, slots=True)
 class Layout:

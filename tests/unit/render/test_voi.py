@@ -168,6 +168,14 @@ def test_without_any_the_extent_of_the_values_is_shown_and_named() -> None:
     assert picture.voi == "min–max"
 
 
+def test_multi_frame_grayscale_secondary_capture_stores_p_values() -> None:
+    dataset = made.grey(np.array([[[10, 200]]], np.uint8))
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.7.2"
+    (picture,) = render(dataset)
+    assert picture.pixels.tolist() == [[10, 200]]
+    assert picture.voi == "P-values"
+
+
 def test_frames_share_one_extent() -> None:
     cells = np.array([[[0, 10]], [[20, 51]]], np.uint8)
     pictures = list(render(made.grey(cells)))
@@ -186,6 +194,7 @@ def test_an_image_of_one_value_is_black() -> None:
         (-2000, None, np.int16, [[0, 0, 127, 255]]),
         (-2000, -1900, np.int16, [[0, 0, 127, 255]]),
         (-1900, -2000, np.int16, [[0, 0, 127, 255]]),
+        (-2000, 0, np.int16, [[0, 0, 0, 255]]),
     ],
 )
 def test_padding_is_left_out_of_the_extent(
