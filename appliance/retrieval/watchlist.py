@@ -59,7 +59,7 @@ class WatchList:
 
 def _names_one(uid: str) -> bool:
     """Whether a UID is there, and would not match several as a key (PS3.4 Section C.2.2.2)."""
-    return bool(uid) and not set(uid) & set("*?\\")
+    return bool(uid) and uid.isascii() and not set(uid) & set("*?\\")
 
 
 def pseudonyms(watch: tuple[Watch, ...]) -> dict[str, str]:
