@@ -6,10 +6,11 @@ mend it; and none may keep the box from fetching from the honest one among them.
 
 import os
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
@@ -452,14 +453,31 @@ def _settings(remotes: Sequence[RemoteAE]) -> Settings:
     )
 
 
-def test_the_honest_one_waits_for_nobody(hospital: Hospital) -> None:
-    (attempt,) = soon(lambda: hospital.attempts("HONEST"))
-    assert (attempt.outcome, attempt.arrived) == ("complete", 3)
-    assert attempt.ended_at is not None
-    silence = hospital.ended("says_nothing", 1)[0]
-    assert silence.ended_at is not None
-    assert attempt.ended_at < silence.ended_at
-    soon(lambda: hospital.service.catalogue.remote_state("HONEST").last_reached)
+def test_the_honest_one_waits_for_nobody(tmp_path: Path) -> None:
+    served = threading.Event()
+
+    def silent_until_then(call: Call) -> None:
+        assert served.wait(PATIENCE)
+
+    silent = StrangePacs("SILENT", find=silent_until_then)
+    honest = StrangePacs("HONEST", _studies(0))
+    patient_box = replace(_settings([]).query, timeouts=Timeouts(60, 60, 60))
+    with silent.listening(), honest.listening():
+        remotes = (_remote(one.name, one.title, one.port) for one in (silent, honest))
+        settings = replace(_settings([]), remotes=tuple(remotes), query=patient_box)
+        service = Service(settings, Place(tmp_path, tmp_path / "state"))
+        honest.box = (TITLE, service.port)
+        service.start()
+        try:
+            hospital = Hospital(service, {"HONEST": honest}, tmp_path)
+            soon(lambda: silent.calls)
+            (attempt,) = hospital.ended("HONEST", 1)
+            assert (attempt.outcome, attempt.arrived) == ("complete", 3)
+            soon(lambda: service.catalogue.remote_state("HONEST").last_reached)
+            assert silent.calls == ["C-FIND STUDY"]
+        finally:
+            served.set()
+            service.stop()
 
 
 @pytest.mark.parametrize(
