@@ -13,7 +13,7 @@ from tools.benchmark.bench import CALLING, Bench
 from tools.benchmark.figures import Row, Sample
 from tools.benchmark.processes import MIB, memory, watched
 from tools.hospital import volume
-from tools.hospital.box import Box, appliance
+from tools.hospital.box import TITLE, Box, appliance
 from tools.hospital.peers import Peer, PeerFailed, free_port, stop
 from tools.hospital.sender import Node
 
@@ -126,7 +126,7 @@ def _start(bench: Bench, folder: Path) -> float:
         start_new_session=True,
     )
     try:
-        while not _answers(Node("HAPPY_netty", port)):
+        while not _answers(Node(TITLE, port)):
             if process.poll() is not None:
                 raise PeerFailed("the box does not start")
             time.sleep(0.005)

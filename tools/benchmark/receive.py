@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tools.benchmark.bench import Bench
 from tools.benchmark.figures import Row, interleaved
+from tools.benchmark.machine import REPOSITORY
 from tools.hospital.box import TITLE, Box
 from tools.hospital.peers import Peer, PeerFailed, free_port, orthanc, running, storescp
 from tools.hospital.sender import Node
@@ -92,8 +93,7 @@ def _durable_box(bench: Bench, folder: Path) -> Iterator[Peer]:
 def _plain_box(bench: Bench, folder: Path) -> Iterator[Peer]:
     storage, node = folder / "storage", Node(TITLE, free_port())
     storage.mkdir()
-    module = Path(__file__).parents[2]
-    command = ["env", f"PYTHONPATH={module}", sys.executable, "-m", "tools.benchmark.plain"]
+    command = [sys.executable, "-m", "tools.benchmark.plain"]
     command += [str(node.port), str(bench.pdu), str(storage)]
-    with running(command, node, folder) as peer:
+    with running(command, node, folder, cwd=REPOSITORY) as peer:
         yield peer

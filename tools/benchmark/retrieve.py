@@ -8,6 +8,7 @@ from appliance.archive.catalogue import Catalogue
 from appliance.archive.requests import Requests
 from tools.benchmark.bench import Bench
 from tools.benchmark.figures import Row, interleaved
+from tools.hospital.box import TITLE
 from tools.hospital.peers import ENVIRONMENT, Peer, PeerFailed, dcmqrscp, free_port, program
 from tools.hospital.sender import Node
 
@@ -43,7 +44,7 @@ def _box(bench: Bench, files: list[Path]) -> float:
     """From the C-MOVE request, as the catalogue has it, to the moment when all is rendered."""
     with bench.scratch("retrieve") as folder:
         port = free_port()
-        with dcmqrscp(folder / "pacs", [Node("HAPPY_netty", port)], files) as pacs:
+        with dcmqrscp(folder / "pacs", [Node(TITLE, port)], files) as pacs:
             box = bench.box(folder, port, pacs.node)
             with box.run(port):
                 return _retrieved(bench, box.data, len(files))
@@ -59,9 +60,11 @@ def _retrieved(bench: Bench, data: Path, count: int) -> float:
             if time.time() > end:
                 raise PeerFailed(f"after {PATIENCE:g} s: {status.events[:3]}")
             time.sleep(0.02)
+        finished = time.time()
+        if sum(1 for _ in (data / "images").rglob("*.jpg")) != count:
+            raise PeerFailed("the catalogue names pictures that are not there")
         (retrieval,) = catalogue.retrievals(limit=2)
-        finished = max(file.stat().st_mtime for file in (data / "images").rglob("*.jpg"))
-        return max(finished, time.time()) - retrieval.begun_at
+        return finished - retrieval.begun_at
     finally:
         catalogue.close()
         requests.close()

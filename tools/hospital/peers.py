@@ -130,15 +130,19 @@ def running(
     node: Node,
     folder: Path,
     *,
+    cwd: Path | None = None,
     web: str | None = None,
     stop_within: float = 5,
 ) -> Iterator[Peer]:
-    """Run `command` in `folder` until the block ends; begins when it listens at `node`."""
+    """Run `command` until the block ends; begins when it listens at `node`.
+
+    Its log is in `folder`, and so is what it writes, unless `cwd` is another one.
+    """
     log = folder / "log.txt"
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
-            cwd=folder,
+            cwd=cwd or folder,
             env=ENVIRONMENT,
             stdin=subprocess.DEVNULL,
             stdout=output,
