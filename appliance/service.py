@@ -88,6 +88,7 @@ class Service:
         self._stopped = threading.Event()
         proofs = _Proofs(settings)
         self.catalogue = open_recovered(self._folders)
+        self.catalogue.retain_remotes([remote.name for remote in settings.remotes])
         self.requests = Requests.open(self._folders.requests)
         self.space = Space(self._folders.data, settings.storage.reserve)
         self._retention = Retention(
