@@ -25,6 +25,7 @@ EXPLICIT = Encoding(implicit=False, little_endian=True)
 BIG = Encoding(implicit=False, little_endian=False)
 ENCODINGS = {"implicit": IMPLICIT, "explicit": EXPLICIT, "big endian": BIG}
 LONG = frozenset(b"OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+SHORT = frozenset(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 UNDEFINED = 0xFFFFFFFF
 CT = b"1.2.840.10008.5.1.4.1.1.2"
 
@@ -116,9 +117,14 @@ _NOT_DATASETS = {
 }
 
 
-def real_files() -> Iterator[RealFile]:
+@cache
+def real_files() -> tuple[RealFile, ...]:
     """Every DICOM instance inside the wheels pydicom, pydicom-data and deid-data."""
-    for package in ("pydicom", "data_store", "deid_data"):
+    return tuple(_real_files())
+
+
+def _real_files() -> Iterator[RealFile]:
+    for package in ("pydicom", "data_store", "deid_data"):  # data_store: pydicom-data
         spec = find_spec(package)
         assert spec is not None, f"{package} is not installed; see pyproject.toml"
         assert spec.submodule_search_locations is not None

@@ -8,7 +8,7 @@ from struct import unpack_from
 
 from appliance.images.deidentify import Encoding
 
-from .datasets import IMPLICIT, LONG, UNDEFINED
+from .datasets import IMPLICIT, SHORT, UNDEFINED
 
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 
@@ -67,7 +67,7 @@ def _elements(
         if not encoding.implicit:
             vr = data[at + 4 : at + 6]
             length = unpack_from(order + "H", data, at + 6)[0]
-            if vr in LONG or length == 0xFFFF:
+            if vr not in SHORT:  # a VR of a later edition has the long form, too
                 start, length = at + 12, unpack_from(order + "I", data, at + 8)[0]
         inner = IMPLICIT if vr == b"UN" else encoding
         stop = limit if length == UNDEFINED else start + length

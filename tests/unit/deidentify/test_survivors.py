@@ -126,7 +126,7 @@ def _raw(tag, vr: str, value: str) -> RawDataElement:
     return RawDataElement(tag, vr, len(value), value.encode(), 0, False, True)
 
 
-@pytest.mark.parametrize("real", list(real_files()), ids=lambda real: real.name)
+@pytest.mark.parametrize("real", real_files(), ids=lambda real: real.name)
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_every_text_of_a_real_file(real):
     dataset = read(real.data, real.encoding)
