@@ -25,6 +25,7 @@ from appliance.dicom.tls import TLSProblem, client_context
 from appliance.fetching import Fetch, fetch
 from appliance.images.decoders import prove_in_subprocess
 from appliance.images.deidentify import Malformed, deidentify_file
+from appliance.images.single import NotRendered, render_apart
 from appliance.service import Place, Service
 from appliance.settings.example import example
 from appliance.settings.model import RemoteAE, Settings
@@ -348,10 +349,8 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
-    from appliance.images.single import NotRendered, render_to  # numpy and Pillow are slow to load
-
     try:
-        for path in render_to(options.source, options.target, options.quality):
+        for path in render_apart(options.source, options.target, options.quality):
             print(path)
     except NotRendered as error:
         raise Failed(f"{options.source}: {error}") from None

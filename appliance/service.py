@@ -171,6 +171,8 @@ class Service:
             return "suspended"
         if self.space.low:
             return "no space left above the reserve: nothing is taken until there is"
+        if self._rendering.obstacle:
+            return f"pictures wait: {self._rendering.obstacle}"
         running = self._admission.running()
         return f"working, {running} association{'' if running == 1 else 's'}"
 

@@ -69,6 +69,11 @@ class Rendering:
             self._thread.join(timeout)
         self._pool.close(timeout)
 
+    @property
+    def obstacle(self) -> str:
+        """Why pictures cannot be written at present, or nothing; they are once it has passed."""
+        return self._pool.obstacle
+
     def problem(self) -> str:
         """Return what is wrong with rendering, or nothing."""
         if self._thread.ident is not None and not self._thread.is_alive():

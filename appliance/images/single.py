@@ -1,10 +1,12 @@
 """Pictures of one DICOM file, as the command line makes them: the same code as the box's own."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.archive.files import PendingFile, sync_directories
-from appliance.images.encode import Format, encode
+from appliance.images.encode import Format, NotEncodable, encode
 from appliance.images.render import Picture, Refusal, render_file
 
 _FORMATS: dict[str, Format] = {
@@ -13,6 +15,9 @@ _FORMATS: dict[str, Format] = {
     ".png": "png",
     ".webp": "webp",
 }
+
+
+_NOT_RENDERED = 3
 
 
 class NotRendered(ValueError):
@@ -37,11 +42,39 @@ def render_to(source: Path, target: Path, quality: int) -> Iterator[Path]:
                 pending.write([encode(picture.pixels, format_, quality)])
                 sync_directories(pending.settle())
             yield path
-    except Refusal as refusal:
+    except (Refusal, NotEncodable) as refusal:
         raise NotRendered(str(refusal)) from None
+
+
+def render_apart(source: Path, target: Path, quality: int) -> tuple[Path, ...]:
+    """`render_to` in a process of its own: some decoders end the process on a damaged file.
+
+    Raises NotRendered.
+    """
+    command = [sys.executable, "-m", __name__, str(source), str(target), str(quality)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode == _NOT_RENDERED:
+        raise NotRendered(ended.stderr.strip())
+    if ended.returncode:
+        raise NotRendered("the decoder cannot cope with this file: its process ended")
+    return tuple(Path(line) for line in ended.stdout.splitlines())
+
+
+def _main(source: str, target: str, quality: str) -> int:
+    try:
+        for path in render_to(Path(source), Path(target), int(quality)):
+            print(path)
+    except (NotRendered, OSError) as error:
+        print(error, file=sys.stderr)
+        return _NOT_RENDERED
+    return 0
 
 
 def _path(target: Path, picture: Picture) -> Path:
     if picture.frame is None:
         return target
     return target.with_name(f"{target.stem}.{picture.frame:04d}{target.suffix}")
+
+
+if __name__ == "__main__":
+    raise SystemExit(_main(*sys.argv[1:]))
