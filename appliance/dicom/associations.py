@@ -21,6 +21,7 @@ from pynetdicom.ae import ApplicationEntity
 from pynetdicom.association import Association
 from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu import A_ABORT_RQ, A_ASSOCIATE_RQ, P_DATA_TF
+from pynetdicom.pdu_items import PDU_ITEM_TYPES
 from pynetdicom.pdu_primitives import A_P_ABORT
 from pynetdicom.transport import T_CONNECT, AddressInformation, AssociationSocket
 
@@ -38,6 +39,11 @@ LARGEST_CONTROL_PDU = 1 << 20
 """Bytes of the largest PDU that is read whole; only P-DATA-TF, which streams, may be longer."""
 
 _POLL_AT_MOST = 5.0
+
+_ASSOCIATE_PDUS = (0x01, 0x02)
+_USER_INFORMATION = 0x50
+_BEFORE_ITEMS = 74
+"""Bytes of an A-ASSOCIATE-RQ or -AC before its variable items (PS3.8 Table 9-11)."""
 
 
 class ApplicationContext(ApplicationEntity):
@@ -276,6 +282,9 @@ class UpperLayer(DULServiceProvider):
 
         Of the protocol version only bit 0 counts (PS3.8 Table 9-11).
         """
+        if bytestream[0] in _ASSOCIATE_PDUS:
+            items = _known_items(memoryview(bytestream)[_BEFORE_ITEMS:])
+            bytestream = bytestream[:_BEFORE_ITEMS] + items
         pdu, event = super()._decode_pdu(bytestream)
         if isinstance(pdu, A_ASSOCIATE_RQ):
             pdu.protocol_version &= 0x0001
@@ -391,3 +400,19 @@ class QuietAssociation(Association):
             self.abort()
         self.kill()
         return True
+
+
+def _known_items(items: memoryview) -> bytes:
+    """Return `items` without those of unknown types, which are to be ignored (PS3.8 9.3.1)."""
+    known = bytearray()
+    at = 0
+    while at + 4 <= len(items):
+        kind, end = items[at], at + 4 + int.from_bytes(items[at + 2 : at + 4], "big")
+        item = bytes(items[at:end])
+        if kind == _USER_INFORMATION:
+            inner = _known_items(items[at + 4 : end])
+            item = item[:2] + len(inner).to_bytes(2, "big") + inner
+        if kind in PDU_ITEM_TYPES:
+            known += item
+        at = end
+    return bytes(known + items[at:])
