@@ -45,13 +45,15 @@ class AddressBook:
     _lock: Lock = field(default_factory=Lock)
 
     def addresses(self, host: str) -> tuple[Address, ...]:
-        """Return the addresses of `host`; empty when it cannot be resolved now."""
+        """Return the addresses of `host`; the last known ones while it cannot be resolved."""
         now = time.monotonic()
         with self._lock:
             known = self._known.get(host)
         if known and now - known[0] < RESOLVED_FOR:
             return known[1]
         found = tuple(parse_address(text) for text in self.resolve(host))
+        if not found and known:
+            found = known[1]
         with self._lock:
             self._known[host] = (now, found)
         return found
@@ -69,11 +71,6 @@ class Remotes:
     remotes: tuple[RemoteAE, ...]
     own_address: str = ""
     book: AddressBook = field(default_factory=AddressBook)
-
-    def knows_address(self, address: str) -> bool:
-        """Return whether any remote may call from `address`, or it is loopback."""
-        parsed = parse_address(address)
-        return parsed.is_loopback or any(self._may_call(remote, parsed) for remote in self.remotes)
 
     def caller(self, calling_title: str, address: str) -> Caller | None:
         """Return who calls, or None when the title is not registered for this address."""

@@ -22,7 +22,7 @@ from pynetdicom.transport import AddressInformation, AssociationServer
 
 from appliance.dicom.associations import ApplicationContext, QuietAssociation, ReadAheadSocket
 from appliance.dicom.inline import StoreReader, StoreService
-from appliance.dicom.remotes import Caller, Remotes
+from appliance.dicom.remotes import Caller, Remotes, parse_address
 from appliance.dicom.sop_classes import (
     VERIFICATION,
     storage_classes,
@@ -217,7 +217,7 @@ class Listener(AssociationServer):
         self._waiting: Counter[str] = Counter()
         self._associations: set[AcceptedAssociation] = set()
         self._lock = threading.Lock()
-        super().__init__(application, (ae.address or "", port), ae.title, list(contexts))
+        super().__init__(application, (_bound_to(ae), port), ae.title, list(contexts))
         application._servers.append(cast(Any, self))
 
     @property
@@ -231,6 +231,8 @@ class Listener(AssociationServer):
 
     def server_bind(self) -> None:
         """Bind; the socket that accepts never times out. Raises CannotListen."""
+        if self.address_family == socket.AF_INET6:
+            self._listening.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
         try:
             super().server_bind()
         except OSError as error:
@@ -242,8 +244,9 @@ class Listener(AssociationServer):
         self._listening.settimeout(None)
 
     def get_request(self) -> tuple[socket.socket, Any]:
-        """Accept a connection, without TLS yet."""
-        return self._listening.accept()
+        """Accept a connection, without TLS yet; IPv4 addresses are seen as such."""
+        connected, address = self._listening.accept()
+        return connected, (str(parse_address(address[0])), *address[1:])
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         """Whether the address may have one more connection that has not associated."""
@@ -341,6 +344,11 @@ class Listener(AssociationServer):
             self._waiting[address] -= 1
             if self._waiting[address] <= 0:
                 del self._waiting[address]
+
+
+def _bound_to(ae: LocalAE) -> str:
+    """The address to listen on: every one of IPv4 and IPv6, unless the settings name one."""
+    return ae.address or ("::" if socket.has_dualstack_ipv6() else "0.0.0.0")
 
 
 def supported_contexts(ae: LocalAE, proven: Sequence[str]) -> tuple[PresentationContext, ...]:

@@ -50,6 +50,7 @@ def _load_chain(context: ssl.SSLContext, tls: TLS) -> None:
     try:
         with os.fdopen(descriptor, "w", closefd=False) as file:
             file.write(f"{tls.certificate}\n{tls.key}\n")
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}")
+        # Without a password, OpenSSL would ask the terminal for that of an encrypted key.
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
     finally:
         os.close(descriptor)
