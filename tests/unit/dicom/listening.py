@@ -95,7 +95,7 @@ def listening(
     book: AddressBook | None = None,
 ) -> Iterator[Listener]:
     """Listen until the block ends; then nothing of the listener may be left running."""
-    known = Remotes(ae.title, tuple(remotes), book or AddressBook())
+    known = Remotes(ae.title, tuple(remotes), ae.address, book or AddressBook())
     admission = Admission(ae, known, suspended, note or Noted())
     contexts = supported_contexts(ae, proven)
     listener = Listener(ae, admission, storage, known, contexts, 0, tls)
