@@ -19,7 +19,7 @@ OURS = LocalAE(address="127.0.0.1")
 SUCCESSFUL = StoreStatus(SUCCESS)
 
 
-@dataclass(slots=True)
+@dataclass
 class Remembered:
     """What came of one C-STORE. Implements `Reception`."""
 
@@ -43,7 +43,7 @@ class Remembered:
         self.outcome = "abandoned"
 
 
-@dataclass(slots=True)
+@dataclass
 class Memory:
     """Storage that keeps what it is given in a list. Implements `StorageProvider`."""
 
