@@ -36,7 +36,7 @@ class Watchdog:
 
     def ready(self) -> None:
         """Say that the service has started."""
-        self.notifier.notify(f"READY=1\nSTATUS={self.status()}")
+        self.notifier.notify(f"READY=1\nSTATUS={_answer(self.status)}")
 
     def stopping(self) -> None:
         """Say that the service stops, and end the loop."""
@@ -59,19 +59,19 @@ class Watchdog:
         if problems:
             self.notifier.notify(f"STATUS={problems[0]}")
         else:
-            self.notifier.notify(f"WATCHDOG=1\nSTATUS={self.status()}")
+            self.notifier.notify(f"WATCHDOG=1\nSTATUS={_answer(self.status)}")
         return problems
 
     def _problems(self) -> tuple[str, ...]:
         silent = tuple(f"{name} makes no progress" for name in self.heartbeats.silent())
-        return silent + tuple(filter(None, map(_outcome, self.checks)))
+        return silent + tuple(filter(None, map(_answer, self.checks)))
 
 
-def _outcome(check: Callable[[], str]) -> str:
+def _answer(question: Callable[[], str]) -> str:
     try:
-        return check()
+        return question()
     except Exception as error:
-        return f"a check failed itself: {error!r}"
+        return f"it cannot be told how the box is: {error!r}"
 
 
 def ping_interval(environment: "os._Environ[str] | dict[str, str]") -> float:

@@ -461,10 +461,10 @@ def test_the_honest_one_waits_for_nobody(tmp_path: Path) -> None:
 
     silent = StrangePacs("SILENT", find=silent_until_then)
     honest = StrangePacs("HONEST", _studies(0))
-    patient_box = replace(_settings([]).query, timeouts=Timeouts(60, 60, 60))
+    patient_query = replace(_settings([]).query, timeouts=Timeouts(60, 60, 60))
     with silent.listening(), honest.listening():
         remotes = (_remote(one.name, one.title, one.port) for one in (silent, honest))
-        settings = replace(_settings([]), remotes=tuple(remotes), query=patient_box)
+        settings = replace(_settings([]), remotes=tuple(remotes), query=patient_query)
         service = Service(settings, Place(tmp_path, tmp_path / "state"))
         honest.box = (TITLE, service.port)
         service.start()

@@ -3,7 +3,8 @@
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
@@ -462,20 +463,17 @@ def test_the_loop_goes_on_when_the_archive_can_be_written_again(
 # -- the loop
 
 
-class running:  # noqa: N801, a context manager in the manner of contextlib
+@contextmanager
+def running(schedule: RemoteSchedule) -> Iterator[None]:
     """Runs the loop of a schedule in a thread, which must have ended soon after the block."""
-
-    def __init__(self, schedule: RemoteSchedule) -> None:
-        self._schedule = schedule
-        self._thread = threading.Thread(target=schedule.run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, *error: object) -> None:
-        self._schedule.stop()
-        self._thread.join(5)
-        assert not self._thread.is_alive()
+    thread = threading.Thread(target=schedule.run, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        schedule.stop()
+        thread.join(5)
+    assert not thread.is_alive()
 
 
 def soon(look: Callable[[], object]) -> None:
