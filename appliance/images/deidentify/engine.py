@@ -236,7 +236,7 @@ class Walk:
                         here.disordered += 1
                         if here.disordered > _MOST_DISORDERED:
                             raise Broken(f"{name(tag)} at offset {p}: nothing is in order here")
-                    else:
+                    elif top:
                         if run < p:
                             append(data[run:p])
                             run = p

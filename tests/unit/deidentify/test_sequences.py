@@ -130,6 +130,18 @@ def test_nesting_has_a_bound_and_what_is_deeper_goes(name, delimited):
     assert any(e.tag == 0x00200011 and e.value == b"7 " for e in elements)
 
 
+@pytest.mark.parametrize("profile", ["basic", "clear"])
+def test_group_ffff_in_an_item_is_an_element_like_others(profile):
+    last = element(IMPLICIT, 0xFFFF00FF, b"LO", b"LAST")
+    data = sequence(IMPLICIT, KEPT, item(IMPLICIT, inner(IMPLICIT) + last)) + last
+    out = parse(header_of(data, IMPLICIT, profile).data, IMPLICIT, oracle.SEQUENCES)
+    assert 0x00120062 in {e.tag for e in out}
+    assert 0x00120062 not in {e.tag for e in flat(out) if e.path}
+    assert [e.value for e in flat(out) if e.tag == 0xFFFF00FF] == (
+        [b"LAST"] * 2 if profile == "clear" else []
+    )
+
+
 def test_absurd_nesting_ends_quickly():
     for delimited in (False, True):
         content = b""
