@@ -213,7 +213,7 @@ def _run(options: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.eventfd_write(asked, 1))
     service.start()
-    os.eventfd_read(asked)
+    os.read(asked, 8)
     service.stop()
     return 0
 
