@@ -67,6 +67,27 @@ class StoreService(Protocol):
         """Start receiving one instance."""
 
 
+@dataclass(frozen=True, slots=True)
+class Refusing:
+    """Lets every dataset pass and answers `status`. Implements `StoreService` and `Reception`."""
+
+    status: StoreStatus
+
+    def begin(self, request: StoreRequest) -> Reception:
+        """Receive nothing of the instance."""
+        return self
+
+    def feed(self, views: Sequence[memoryview]) -> None:
+        """Forget the bytes."""
+
+    def finish(self) -> StoreStatus:
+        """Return the status that every instance gets."""
+        return self.status
+
+    def abandon(self) -> None:
+        """There is nothing to forget."""
+
+
 class StoreReader:
     """Reads the P-DATA-TF PDUs of one association, C-STORE by C-STORE."""
 

@@ -22,7 +22,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from appliance.dicom.associations import ApplicationContext, QuietAssociation, ReadAheadSocket
-from appliance.dicom.inline import StoreReader
+from appliance.dicom.inline import Refusing, StoreReader
 from appliance.dicom.matches import (
     Garbled,
     Level,
@@ -43,6 +43,7 @@ from appliance.dicom.sop_classes import (
     storage_classes,
     transfer_syntaxes,
 )
+from appliance.dicom.statuses import SOP_CLASS_NOT_SUPPORTED, StoreStatus
 from appliance.settings.model import LocalAE, RemoteAE, Timeouts
 
 Failure = Literal[
@@ -53,6 +54,7 @@ _RELEASE_WITHIN = 5.0
 _LARGEST_PROPOSAL = 128
 _LOW_PRIORITY = 0x0002
 _PENDING = (0xFF00, 0xFF01)
+_NO_STORAGE = Refusing(StoreStatus(SOP_CLASS_NOT_SUPPORTED, "nothing is stored here"))
 
 
 class RequestFailed(Exception):
@@ -141,8 +143,8 @@ class Requestor:
             if response.Status not in _PENDING:
                 _require_success(remote, "C-FIND", response)
                 return
-            if response.Identifier is not None:
-                yield _match(remote, level, response.Identifier.getvalue())
+            if response.Identifier and (data := response.Identifier.getvalue()):
+                yield _match(remote, level, data)
 
     def move(
         self,
@@ -282,7 +284,12 @@ class Requestor:
         try:
             association.request()
             _require_established(remote, association, self.ae.title)
-            yield association
+            try:
+                yield association
+            except RequestFailed as failure:
+                if failure.kind == "status":
+                    _release(association)
+                raise
             _release(association)
         finally:
             association.connection.cut()
@@ -309,6 +316,7 @@ class Requestor:
                 )
             connection.tls_args = (self.tls, remote.host)
         association.set_socket(connection)
+        association.dul.reader = StoreReader(association.dul, _NO_STORAGE)
         association.acceptor.ae_title = remote.title
         association.acceptor.address_info = address
         requestor = association.requestor
