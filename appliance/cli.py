@@ -207,11 +207,11 @@ def _place(options: argparse.Namespace) -> Place:
 
 
 def _run(options: argparse.Namespace) -> int:
-    service = Service(read_file(options.settings), _place(options))
     # A lock taken in a signal's handler could be the one that the signal interrupted.
     asked = os.eventfd(0)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.eventfd_write(asked, 1))
+    service = Service(read_file(options.settings), _place(options))
     service.start()
     os.read(asked, 8)
     service.stop()

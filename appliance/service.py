@@ -144,6 +144,7 @@ class Service:
         self._thread("housekeeping", self._keep_house)
         self._thread("watchdog", self._watchdog.run)
         self._watchdog.ready()
+        LOGGER.info("listening on port %d", self.port)
         self._tell("info", "box", f"started, listening on port {self.port}")
 
     def wait(self) -> None:
