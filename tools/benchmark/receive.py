@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from pathlib import Path
 
 from tools.benchmark.bench import Bench
+from tools.benchmark.disk import durable_rate
 from tools.benchmark.figures import Row, interleaved
 from tools.benchmark.machine import REPOSITORY
 from tools.hospital.box import TITLE, Box
@@ -44,9 +46,8 @@ def measure(bench: Bench) -> list[Row]:
             _require_all(peer, len(files))
         return len(files) / seconds
 
-    contestants = {
-        name: lambda receiver=receiver: rate(receiver) for name, receiver in receivers.items()
-    }
+    contestants = {name: partial(rate, receiver) for name, receiver in receivers.items()}
+    contestants["the disk"] = partial(_disk, bench, files)
     rates = interleaved(bench.runs, contestants, bench.say)
     received = f"receive {len(files)} CT on {bench.associations} associations"
     ours, peer = rates["the box"], rates["storescp --fork +B"]
@@ -68,7 +69,19 @@ def measure(bench: Bench) -> list[Row]:
             peer,
             at_least=0.85,
         ),
+        Row(
+            f"{received}: durable, beside what the disk allows",
+            "images/s",
+            ours,
+            f"{bench.associations} threads that only write and sync",
+            rates["the disk"],
+        ),
     ]
+
+
+def _disk(bench: Bench, files: list[Path]) -> float:
+    with bench.scratch("disk") as folder:
+        return durable_rate(folder, files, bench.associations)
 
 
 def _require_all(peer: Peer, count: int) -> None:
