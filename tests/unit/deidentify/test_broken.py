@@ -245,6 +245,14 @@ def test_vr_that_differs_from_the_dictionary_is_tolerated():
     assert b"SECRET" not in header.data
 
 
+@pytest.mark.parametrize("profile", ["basic", "clear"])
+def test_lengths_that_would_be_wrong_afterwards_go(profile):
+    data = element(IMPLICIT, 0x00080000, b"UL", b"\x2a\0\0\0")
+    data += element(IMPLICIT, 0x00080001, b"UL", b"\x2a\0\0\0")  # Length to End, retired
+    out = parse(header_of(data, IMPLICIT, profile).data, IMPLICIT, oracle.SEQUENCES)
+    assert {e.tag for e in out} <= oracle.MARKERS
+
+
 def test_zeros_that_fill_a_block_are_no_elements():
     data = element(EXPLICIT, MODALITY, b"CS", b"CT")
     for zeros in (1, 7):

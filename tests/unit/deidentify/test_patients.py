@@ -6,7 +6,7 @@ import pytest
 from pydicom.charset import encode_string
 
 from appliance.images.deidentify import Deidentifier
-from appliance.images.deidentify.character_sets import decode, encode, repair
+from appliance.images.deidentify.character_sets import decode, encode, encodings, repair
 
 from .datasets import (
     ENCODINGS,
@@ -118,11 +118,33 @@ def test_right_and_hopeless_labels_stay(label):
     assert element(IMPLICIT, CHARACTER_SET, b"CS", text(label)) in header.data
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize("label", [b"", b"ISO_IR 192", b"GB18030", b"\\ISO 2022 IR 87", b"KLINGON"])
 def test_bytes_that_the_character_set_lacks_never_fail(label):
     for value in (b"\xff\xfe\x80", b"\x1b$Bx", b"\x1b$B\xff\xff\x1b(B", b"\x1b", b"\x1b%/I"):
         assert isinstance(decode(value, label), str)
         assert isinstance(header_of(dataset(label, value), IMPLICIT).original.patient_id, str)
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    ("label", "expected"),
+    [
+        (b"GB18030\\ISO 2022 IR 87", ("GB18030",)),
+        (b"ISO_IR 100\\GB18030", ("latin_1",)),
+        (b"KLINGON\\ISO 2022 IR 87", ("iso8859", "iso2022_jp")),
+        (b"", ("iso8859",)),
+    ],
+)
+def test_character_sets_that_cannot_be_combined(label, expected):
+    assert encodings(label) == expected
+
+
+def test_absurd_label_is_passed_over():
+    label = b"\\".join([b"ISO 2020 IR 87"] * 1000)
+    header = header_of(dataset(label, b"42"), IMPLICIT)
+    assert header.coerced == ()
+    assert header.original.patient_id == "42"
 
 
 @pytest.mark.parametrize("name", ENCODINGS)
@@ -170,6 +192,7 @@ def test_item_has_its_own_patient_and_may_have_its_own_character_set():
     assert [i.PatientName for i in out[KEPT].value] == [pseudonym("病人"), pseudonym("患者")]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 def test_chosen_pseudonym_in_another_script_is_written_if_the_dataset_can_hold_it():
     chosen = Deidentifier("basic", KEY, {"42": "患者甲"})
     holds = chosen.header(dataset(b"ISO_IR 192", b"42"), IMPLICIT, complete=True)
@@ -184,6 +207,7 @@ def test_chosen_pseudonym_in_another_script_is_written_if_the_dataset_can_hold_i
     assert lacks.mapped.patient_id == deidentifier().pseudonym("42")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.parametrize(
     "label", [b"", b"ISO_IR 100", b"ISO_IR 192", b"GB18030", b"\\ISO 2022 IR 87"]
 )

@@ -98,6 +98,16 @@ def test_removed_sequence_may_hold_one_of_vr_un():
 
 
 @pytest.mark.parametrize("name", ["explicit", "big endian"])
+def test_removed_sequence_may_hold_a_vr_of_a_later_edition(name):
+    encoding = ENCODINGS[name]
+    later = element(encoding, 0x00091001, b"UT", b"\xff" * 300).replace(b"UT", b"ZZ")
+    content = item(encoding, later, delimited=True)
+    request = sequence(encoding, 0x00400275, content, delimited=True)
+    header = header_of(request + element(encoding, 0x00409224, b"FD", bytes(8)), encoding)
+    assert header.data.endswith(element(encoding, 0x00409224, b"FD", bytes(8)))
+
+
+@pytest.mark.parametrize("name", ["explicit", "big endian"])
 def test_undeclared_sequence_is_gone_through_by_its_vr(name):
     encoding = ENCODINGS[name]
     data = sequence(encoding, MANUFACTURER, item(encoding, inner(encoding)))
@@ -133,7 +143,7 @@ def test_nesting_has_a_bound_and_what_is_deeper_goes(name, delimited):
 @pytest.mark.parametrize("profile", ["basic", "clear"])
 def test_group_ffff_in_an_item_is_an_element_like_others(profile):
     last = element(IMPLICIT, 0xFFFF00FF, b"LO", b"LAST")
-    data = sequence(IMPLICIT, KEPT, item(IMPLICIT, inner(IMPLICIT) + last)) + last
+    data = sequence(IMPLICIT, 0x00082218, item(IMPLICIT, inner(IMPLICIT) + last)) + last
     out = parse(header_of(data, IMPLICIT, profile).data, IMPLICIT, oracle.SEQUENCES)
     assert 0x00120062 in {e.tag for e in out}
     assert 0x00120062 not in {e.tag for e in flat(out) if e.path}
@@ -244,6 +254,8 @@ def test_graphic_annotation_becomes_one_point(name, delimited):
     annotation = element(encoding, 0x00700002, b"CS", text("LAYER"))
     annotation += sequence(encoding, 0x00700008, note)
     annotation += sequence(encoding, 0x00700009, strokes, delimited=bool(delimited))
+    compound = element(encoding, 0x00700294, b"CS", text("MULTILINE"))
+    annotation += sequence(encoding, 0x00700209, item(encoding, compound))
     header = header_of(sequence(encoding, 0x00700001, item(encoding, annotation)), encoding)
     assert b"SIGNATUR" not in header.data
     assert b"SECRET" not in header.data
@@ -253,6 +265,7 @@ def test_graphic_annotation_becomes_one_point(name, delimited):
     (point,) = out.GraphicObjectSequence
     assert (point.GraphicType, point.NumberOfGraphicPoints) == ("POINT", 1)
     assert list(point.GraphicData) == [0, 0]
+    assert "CompoundGraphicSequence" not in out
 
 
 def test_encapsulated_pixels_within_an_item_stay():
