@@ -55,6 +55,7 @@ LABELLED = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning")  # pydicom compares names by encoding them
 @pytest.mark.parametrize(("label", "patient", "value"), LABELLED)
 def test_patient_id_is_found_in_the_watch_list(label, patient, value):
     watched = Deidentifier("basic", KEY, {patient: "NETTY-0042"})
