@@ -268,7 +268,9 @@ class Service:
         self._tell("warning", subject, text)
 
     def _catalogue_works(self) -> str:
-        return "" if self.catalogue.alive else f"the catalogue fails: {self.catalogue.failure}"
+        if self.catalogue.alive:
+            return ""
+        return f"the catalogue fails: {self.catalogue.failure or 'it is stuck in one batch'!r}"
 
     def _answers_echo(self) -> str:
         """C-ECHO to ourselves over loopback, as a remote would."""
