@@ -12,7 +12,7 @@ from pydicom.uid import UID
 from appliance import __version__
 from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.dicom.matches import KEYS, Level
-from appliance.dicom.scp import APPLICATION_CONTEXT, REQUEST_WITHIN
+from appliance.dicom.scp import APPLICATION_CONTEXT, REQUEST_WITHIN, UNRECOGNIZED_OPERATION
 from appliance.dicom.sop_classes import (
     IMPLICIT_VR_LITTLE_ENDIAN,
     STUDY_ROOT_FIND,
@@ -187,6 +187,7 @@ def _acceptance(settings: Settings, proven: Sequence[str]) -> Iterator[str]:
             ("Calling AE title not registered for its address", "1 permanent", "1", "3"),
             ("Called AE title is not ours", "1 permanent", "1 service-user", "7"),
             ("Too many associations of one remote", "2 transient", "3 presentation", "2"),
+            ("A fault of the box: it cannot tell who calls", "2 transient", "3 presentation", "1"),
             *(
                 [("Suspended", "2 transient", "3 presentation", "2")]
                 if ae.profile == "broad"
@@ -228,6 +229,9 @@ def _store_statuses(settings: Settings) -> Iterator[str]:
         ("Status", "Kind", "When"),
         [(f"{code:04X}", kind, meaning) for code, kind, meaning in statuses(settings.ae.profile)],
     )
+    yield ""
+    yield f"Any request other than C-ECHO and C-STORE is answered {UNRECOGNIZED_OPERATION:04X}"
+    yield "(unrecognized operation)."
 
 
 def _deidentification(settings: Settings) -> Iterator[str]:

@@ -1,0 +1,258 @@
+"""The conformance statement against the box that it speaks of: what it says is what happens.
+
+The statement is read as its readers read it, table by table; a stock pynetdicom proposes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+
+import pytest
+from pydicom.uid import UID
+from pynetdicom import AE
+from pynetdicom.association import Association
+from pynetdicom.pdu import A_ASSOCIATE_RQ
+from pynetdicom.presentation import build_context
+
+from appliance.dicom.conformance import conformance_statement
+from appliance.settings.model import RemoteAE
+from tests.interop.boxes import SENDER, TITLE, Box, box, settings
+from tools.hospital.peers import free_port
+
+PROPOSABLE = 128
+"""Presentation contexts of one association."""
+
+ELSEWHERE = RemoteAE(name="elsewhere", title="ELSEWHERE", host="192.0.2.1", query=False)
+
+NOT_IN_ANY_STATEMENT = (
+    "1.2.840.10008.5.1.4.1.1.481.5",  # RT Plan
+    "1.2.840.10008.5.1.4.1.1.9.1.1",  # 12-lead ECG
+    "1.2.840.10008.5.1.4.1.1.66",  # Raw Data
+    "1.2.840.10008.5.1.4.1.2.2.1",  # Study Root FIND
+    "1.2.840.10008.5.1.4.1.2.2.2",  # Study Root MOVE
+    "1.2.840.10008.5.1.4.31",  # Modality Worklist
+    "1.2.840.10008.1.20.1",  # Storage Commitment
+    "1.2.840.10008.3.1.2.3.3",  # Modality Performed Procedure Step
+    "1.2.3.4.5.6.7",
+)
+
+SYNTAXES = [
+    *("1.2.840.10008.1.2", "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2"),
+    *("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.5"),
+    *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91, 92, 93, 94, 95)),
+    *(f"1.2.840.10008.1.2.4.{n}" for n in (100, 101, 102, 103, 107, 108, 201, 202, 203)),
+    "1.2.840.10008.1.2.8.1",
+    "1.2.3.4.5.6.8",
+]
+"""All that a peer may think of."""
+
+ECHO = ("1.2.840.10008.1.1", "1.2.840.10008.1.2")
+
+Row = dict[str, str]
+
+
+@dataclass(frozen=True)
+class Statement:
+    """A statement in Markdown as its tables: for each, the names of its columns and its rows."""
+
+    tables: Sequence[tuple[tuple[str, ...], tuple[Row, ...]]]
+
+    @classmethod
+    def read(cls, text: str) -> "Statement":
+        found: list[tuple[tuple[str, ...], list[Row]]] = []
+        inside = False
+        for line in text.splitlines():
+            if not line.startswith("| "):
+                inside = False
+                continue
+            cells = tuple(cell.strip() for cell in line.strip("|").split(" | "))
+            if not inside:
+                found.append((cells, []))
+                inside = True
+            elif set(cells) != {"---"}:
+                found[-1][1].append(dict(zip(found[-1][0], cells, strict=True)))
+        return cls([(columns, tuple(rows)) for columns, rows in found])
+
+    def rows(self, *columns: str) -> tuple[Row, ...]:
+        """The rows of the one table with exactly these columns."""
+        (rows,) = [rows for found, rows in self.tables if found == columns]
+        return rows
+
+    @property
+    def classes(self) -> set[str]:
+        return {row["UID"] for row in self.rows("Storage SOP class", "UID", "Role", "Rendered")}
+
+    @property
+    def syntaxes(self) -> list[str]:
+        return [row["UID"] for row in self.rows("Transfer syntax", "UID")]
+
+    @property
+    def parameters(self) -> dict[str, str]:
+        return {row["Parameter"]: row["Value"] for row in self.rows("Parameter", "Value")}
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """A box, and what its statement says."""
+
+    box: Box
+    text: str
+    statement: Statement
+
+
+@pytest.fixture(scope="module", params=["broad", "strict"])
+def spoken(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Spoken]:
+    ae = {"profile": request.param, "associations_per_remote": 3}
+    wanted = settings(free_port(), SENDER, ELSEWHERE, ae=ae)
+    with box(tmp_path_factory.mktemp(request.param), wanted) as running:
+        text = conformance_statement(wanted, running.service.proven)
+        yield Spoken(running, text, Statement.read(text))
+
+
+def associate(
+    port: int, pairs: Sequence[tuple[str, str]], calling: str = "SENDER", called: str = TITLE
+) -> Association:
+    entity = AE(calling)
+    contexts = [build_context(sop_class, syntax) for sop_class, syntax in pairs]
+    return entity.associate("127.0.0.1", port, contexts, called)
+
+
+def accepted(port: int, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Which of the pairs the box accepts, each proposed in a context of its own.
+
+    Verification is always among them: pynetdicom gives up when it gets nothing.
+    """
+    found = set()
+    for start in range(0, len(pairs), PROPOSABLE - 1):
+        association = associate(port, [ECHO, *pairs[start : start + PROPOSABLE - 1]])
+        assert association.is_established
+        for context in association.accepted_contexts:
+            found.add((str(context.abstract_syntax), str(context.transfer_syntax[0])))
+        association.release()
+    return found & set(pairs)
+
+
+def test_every_class_in_every_syntax(spoken: Spoken) -> None:
+    statement = spoken.statement
+    pairs = [(uid, syntax) for uid in sorted(statement.classes) for syntax in SYNTAXES]
+    expected = {(uid, syntax) for uid in statement.classes for syntax in statement.syntaxes}
+    assert set(statement.syntaxes) <= set(SYNTAXES)
+    assert accepted(spoken.box.port, pairs) == expected
+
+
+def test_the_statement_is_that_of_its_profile(spoken: Spoken) -> None:
+    strict = spoken.box.settings.ae.profile == "strict"
+    assert len(spoken.statement.classes) == 13 if strict else len(spoken.statement.classes) > 60
+    assert len(spoken.statement.syntaxes) == 1 if strict else len(spoken.statement.syntaxes) > 8
+
+
+def test_what_it_does_not_name_is_refused(spoken: Spoken) -> None:
+    pairs = [(uid, "1.2.840.10008.1.2") for uid in NOT_IN_ANY_STATEMENT]
+    assert not set(NOT_IN_ANY_STATEMENT) & spoken.statement.classes
+    assert accepted(spoken.box.port, pairs) == set()
+
+
+def test_verification(spoken: Spoken) -> None:
+    verification = "1.2.840.10008.1.1"
+    (said,) = [line for line in spoken.text.splitlines() if line.startswith("Verification (")]
+    names = said.removesuffix(".").split(" is accepted in ")[1].split(", ")
+    found = accepted(spoken.box.port, [(verification, syntax) for syntax in SYNTAXES])
+    assert {UID(syntax).name for _, syntax in found} == set(names)
+
+
+def test_the_preferred_syntax_comes_first(spoken: Spoken) -> None:
+    """Of several in one context, the box takes the one that its statement names first."""
+    ct = "1.2.840.10008.5.1.4.1.1.2"
+    for proposed in (spoken.statement.syntaxes, spoken.statement.syntaxes[::-1]):
+        entity = AE("SENDER")
+        contexts = [build_context(ct, proposed)]
+        association = entity.associate("127.0.0.1", spoken.box.port, contexts, TITLE)
+        (context,) = association.accepted_contexts
+        assert context.transfer_syntax == [spoken.statement.syntaxes[0]]
+        association.release()
+
+
+def test_the_network_services_are_those_that_are_accepted(spoken: Spoken) -> None:
+    columns = ("Network service", "User (SCU)", "Provider (SCP)")
+    rows = spoken.statement.rows(*columns)
+    provided = {row[columns[0]] for row in rows if row[columns[2]] == "Yes"}
+    assert provided == {"Verification", *(UID(uid).name for uid in spoken.statement.classes)}
+
+
+def test_the_association_policies(spoken: Spoken) -> None:
+    parameters = spoken.statement.parameters
+    association = associate(spoken.box.port, [ECHO])
+    acceptor = association.acceptor
+    assert acceptor.implementation_class_uid == parameters["Implementation class UID"]
+    assert acceptor.implementation_version_name == parameters["Implementation version name"]
+    assert f"{acceptor.maximum_length} bytes" == parameters["Maximum PDU size received"]
+    assert acceptor.asynchronous_operations == (1, 1)
+    context_name = acceptor.primitive.application_context_name
+    assert context_name == parameters["Application context name"]
+    association.release()
+
+
+def rejection(association: Association) -> tuple[str, str, str]:
+    answer = association.acceptor.primitive
+    assert association.is_rejected
+    return tuple(str(each) for each in (answer.result, answer.result_source, answer.diagnostic))
+
+
+def test_each_rejection_is_as_it_says(spoken: Spoken, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = spoken.statement.rows("Condition", "Result", "Source", "Reason")
+    said = {row["Condition"]: (row["Result"][0], row["Source"][0], row["Reason"]) for row in rows}
+    port = spoken.box.port
+    echo = [ECHO]
+    found = {
+        "Called AE title is not ours": rejection(associate(port, echo, called="OTHER")),
+        "Calling AE title not registered for its address": rejection(
+            associate(port, echo, calling="ELSEWHERE")
+        ),
+    }
+    with monkeypatch.context() as changed:
+        name = "pynetdicom.acse.APPLICATION_CONTEXT_NAME"
+        changed.setattr(name, "1.2.840.10008.3.1.1.2")
+        found["Other application context"] = rejection(associate(port, echo))
+    with monkeypatch.context() as changed:
+        made = A_ASSOCIATE_RQ.__init__
+
+        def of_version_2(self: A_ASSOCIATE_RQ, *arguments: object) -> None:
+            made(self, *arguments)
+            self.protocol_version = 2
+
+        changed.setattr(A_ASSOCIATE_RQ, "__init__", of_version_2)
+        found["Other protocol version"] = rejection(associate(port, echo))
+    with monkeypatch.context() as changed:
+        changed.setattr(spoken.box.service._admission, "judge", lambda *_: 1 / 0)
+        fault = "A fault of the box: it cannot tell who calls"
+        found[fault] = rejection(associate(port, echo))
+    running = [associate(port, echo) for _ in range(3)]
+    found["Too many associations of one remote"] = rejection(associate(port, echo))
+    for association in running:
+        association.release()
+    if "Suspended" in said:
+        spoken.box.service.requests.suspend()
+        found["Suspended"] = rejection(associate(port, echo))
+        spoken.box.service.requests.resume()
+    assert found == said
+
+
+def test_the_remotes_are_those_of_the_settings(spoken: Spoken) -> None:
+    columns = ("Remote", "AE title", "Host", "Port", "TLS", "Queried", "Retrieval")
+    rows = spoken.statement.rows(*columns)
+    assert [(row["Remote"], row["AE title"], row["Host"]) for row in rows] == [
+        ("sender", "SENDER", "127.0.0.1"),
+        ("elsewhere", "ELSEWHERE", "192.0.2.1"),
+    ]
+
+
+def test_it_follows_the_settings() -> None:
+    """Titles, sizes and policies are those in force, not those of another box."""
+    wanted = settings(1104, SENDER)
+    other = replace(wanted, ae=replace(wanted.ae, title="OTHER_BOX", max_pdu=65536))
+    text = conformance_statement(other, ["1.2.840.10008.1.2"])
+    assert Statement.read(text).parameters["Maximum PDU size received"] == "65536 bytes"
+    assert "`OTHER_BOX`" in text
+    assert "HAPPY_netty" not in text
+    assert Statement.read(text).syntaxes == ["1.2.840.10008.1.2"]
