@@ -88,7 +88,6 @@ class Service:
         self._stopped = threading.Event()
         proofs = _Proofs(settings)
         self.catalogue = open_recovered(self._folders)
-        self.catalogue.retain_remotes([remote.name for remote in settings.remotes])
         self.requests = Requests.open(self._folders.requests)
         self.space = Space(self._folders.data, settings.storage.reserve)
         self._retention = Retention(
@@ -222,19 +221,23 @@ class Service:
         return timeouts.association + timeouts.total + self._settings.query.settle + 60.0
 
     def _keep_house(self) -> None:
+        known = frozenset(remote.name for remote in self._settings.remotes)
+        retained = False
         while not self._stopped.is_set():
             self._heartbeats.beat("housekeeping")
             try:
-                self._refuse_strays()
+                if not retained:
+                    self.catalogue.retain_remotes(known)
+                    retained = True
+                self._refuse_strays(known)
                 self._retention.run(partial(self._heartbeats.beat, "housekeeping"))
             except (CatalogueFailed, RequestsFailed, OSError) as error:
                 if not self._stopped.is_set():
                     LOGGER.warning("housekeeping waits: %s", error)
             self._stopped.wait(HOUSEKEEPING_EVERY)
 
-    def _refuse_strays(self) -> None:
+    def _refuse_strays(self, known: frozenset[str]) -> None:
         """Answer what was asked of a remote that came into the settings after we started."""
-        known = {remote.name for remote in self._settings.remotes}
         for request in self.requests.pending():
             if request.remote not in known:
                 sentence = f"{request.remote} is not known to the AE that runs; restart it"

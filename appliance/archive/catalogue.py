@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final, Self, TypeVar
 
 from appliance.archive import rows, schema
-from appliance.archive.committer import Committer
+from appliance.archive.committer import Committer, is_passing
 from appliance.archive.database import BUSY, create_private, flaw, says_unsound
 from appliance.archive.files import DurableNames, Folders, sync_directories
 from appliance.archive.lock import WriterLock
@@ -93,7 +93,12 @@ class Catalogue(CatalogueReader):
         self._clock = clock
         names = DurableNames(path.parent)
         self._rows = Rows(self._folders, names)
-        self._committer = Committer(connection, names, self._rows.forget)
+        self._committer = Committer(
+            connection,
+            names,
+            self._rows.forget,
+            lambda connection: rows.begin_process(connection, clock()),
+        )
 
     @classmethod
     def open(
@@ -114,13 +119,15 @@ class Catalogue(CatalogueReader):
         lock = WriterLock.take(Folders(path.parent).lock)
         try:
             try:
-                connection = _open_to_write(path, clock)
+                connection = _open_to_write(path)
             except CatalogueCorrupt as corrupt:
                 if set_aside is None:
                     raise
                 set_aside(corrupt)
-                connection = _open_to_write(path, clock)
-            return cls(path, connection, lock, clock)
+                connection = _open_to_write(path)
+            catalogue = cls(path, connection, lock, clock)
+            catalogue._begin()
+            return catalogue
         except BaseException:
             lock.release()
             raise
@@ -317,6 +324,15 @@ class Catalogue(CatalogueReader):
         """
         self.write(lambda connection: rows.lose(connection, files, pictures))
 
+    def _begin(self) -> None:
+        """Writes at once that we write; where the disk is full, the first change does that."""
+        try:
+            self.write(lambda connection: None)
+        except CatalogueFailed as failed:
+            if not is_passing(failed.__cause__):
+                self.close()
+                raise
+
     def _remove_study(
         self, connection: sqlite3.Connection, expired: tuple[list[Removal], int]
     ) -> None:
@@ -326,7 +342,7 @@ class Catalogue(CatalogueReader):
         return self._committer.uncommitted_counts()
 
 
-def _open_to_write(path: Path, clock: Clock) -> sqlite3.Connection:
+def _open_to_write(path: Path) -> sqlite3.Connection:
     create_private(path, 0o640)
     try:
         connection = sqlite3.connect(
@@ -340,9 +356,6 @@ def _open_to_write(path: Path, clock: Clock) -> sqlite3.Connection:
             _prepare(connection)
             if schema.migrate(connection, schema.migrations("catalogue")):
                 sync_directories((path.parent,))
-            connection.execute("BEGIN IMMEDIATE")
-            rows.begin_process(connection, clock())
-            connection.execute("COMMIT")
         except BaseException:
             connection.close()
             raise

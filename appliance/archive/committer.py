@@ -95,11 +95,16 @@ class Committer:
         connection: sqlite3.Connection,
         names: DurableNames,
         rolled_back: Callable[[], None] = lambda: None,
+        opening: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> None:
-        """`rolled_back` is called, in the thread, whenever a transaction was undone."""
+        """`rolled_back` is called, in the thread, whenever a transaction was undone.
+
+        `opening` comes before all changes: it is a part of the first transaction that succeeds.
+        """
         self._connection = connection
         self._names = names
         self._rolled_back = rolled_back
+        self._opening: Callable[[sqlite3.Connection], None] | None = opening
         self._queue: SimpleQueue[_Change | None] = SimpleQueue()
         self._batch: list[_Change] = []
         self._busy_since: float | None = None
@@ -235,6 +240,8 @@ class Committer:
         counts = self._take_counts()
         try:
             self._connection.execute("BEGIN IMMEDIATE")
+            if self._opening is not None:
+                self._opening(self._connection)
             for change in changes:
                 change.result = change.closure(self._connection)
             if counts:
@@ -242,9 +249,10 @@ class Committer:
             self._connection.execute("COMMIT")
         except BaseException as error:
             self._undo(counts)
-            if _is_passing(error) or _is_of_the_change(error):
+            if is_passing(error) or _is_of_the_change(error):
                 return cast(Exception, error)
             raise
+        self._opening = None
         self._settle(changes)
         return None
 
@@ -292,7 +300,8 @@ def _finish(changes: Iterable[_Change], error: BaseException) -> None:
         change.finish(error)
 
 
-def _is_passing(error: BaseException) -> bool:
+def is_passing(error: BaseException | None) -> bool:
+    """Whether the next transaction may well succeed after one that failed of `error`."""
     if not isinstance(error, sqlite3.Error):
         return False
     extended = getattr(error, "sqlite_errorcode", None)

@@ -16,7 +16,7 @@ from pydicom.uid import (
 
 from appliance.archive import adoption
 from appliance.archive.adoption import NotOurs, read_instance
-from appliance.archive.catalogue import Catalogue, CatalogueCorrupt, RenderOutcome
+from appliance.archive.catalogue import Catalogue, CatalogueCorrupt, CatalogueFailed, RenderOutcome
 from appliance.archive.files import Folders, PendingFile
 from appliance.archive.recovery import Report, open_catalogue, open_recovered, recover
 from appliance.archive.requests import Requests
@@ -555,7 +555,7 @@ def test_only_the_latest_damaged_catalogues_are_kept(folders: Folders) -> None:
 def test_what_is_no_damage_sets_nothing_aside(
     folders: Folders, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A full disk while opening must not cost the catalogue."""
+    """A full disk while opening must not cost the catalogue, nor keep the box from starting."""
     Catalogue.open(folders.catalogue).close()
 
     def full(*_: object) -> None:
@@ -565,8 +565,11 @@ def test_what_is_no_damage_sets_nothing_aside(
 
     with monkeypatch.context() as patch:
         patch.setattr("appliance.archive.rows.begin_process", full)
-        with pytest.raises(Exception, match="full"):
-            open_recovered(folders)
+        catalogue = open_recovered(folders)
+        with pytest.raises(CatalogueFailed, match="full"):
+            catalogue.event("info", "box", "started")
+    catalogue.event("info", "box", "there is room again")
+    catalogue.close()
     assert list(folders.data.glob("catalogue-*")) == []
     open_recovered(folders).close()
 
