@@ -212,6 +212,8 @@ class Process:
         self.process.kill()
         self.process.wait()
 
+    close = kill
+
 
 @contextmanager
 def running(site: Site, systemd: NotifySocket, **environment: str) -> Iterator[Process]:
