@@ -185,10 +185,12 @@ class Running:
 class Process:
     """A box that was started as `appliance run`, as systemd does; `systemd` hears what it says."""
 
-    def __init__(self, site: Site, systemd: NotifySocket, **environment: str) -> None:
+    def __init__(
+        self, site: Site, systemd: NotifySocket, verbose: bool = False, **environment: str
+    ) -> None:
         with site.log.open("ab") as log:
             self.process = subprocess.Popen(
-                appliance(*site.arguments),
+                appliance(*(["--verbose"] if verbose else []), *site.arguments),
                 cwd=HERE,
                 env={**os.environ, "NOTIFY_SOCKET": str(systemd.path), **environment},
                 stdin=subprocess.DEVNULL,

@@ -36,8 +36,8 @@ def presentation(number: int) -> Dataset:
     return made
 
 
-def soon(look: Callable[[], object]) -> None:
-    end = time.monotonic() + 10
+def soon(look: Callable[[], object], seconds: float = 10) -> None:
+    end = time.monotonic() + seconds
     while not look():
         assert time.monotonic() < end
         time.sleep(0.02)
