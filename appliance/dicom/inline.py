@@ -294,8 +294,8 @@ _VALUE_HEAD = struct.Struct(">IBB")
 def parse_command(data: bytes) -> dict[int, bytes]:
     """Return the elements of a command set by element number (PS3.7 Section 6.3.1).
 
-    Command sets are Implicit VR Little Endian, group 0000. Raises InvalidPDU when `data` is
-    not one.
+    Command sets are Implicit VR Little Endian, group 0000. What else is in one is passed over: some
+    put the Failed SOP Instance UID List there. Raises InvalidPDU when `data` is none.
     """
     elements: dict[int, bytes] = {}
     position = 0
@@ -304,9 +304,10 @@ def parse_command(data: bytes) -> dict[int, bytes]:
             raise InvalidPDU("a command set ends within an element")
         group, element, length = struct.unpack_from("<HHI", data, position)
         position += 8
-        if group != 0 or length > len(data) - position:
+        if length > len(data) - position:
             raise InvalidPDU(f"element ({group:04X},{element:04X}) does not fit a command set")
-        elements[element] = data[position : position + length]
+        if group == 0:
+            elements[element] = data[position : position + length]
         position += length
     return elements
 

@@ -94,11 +94,12 @@ def _encoded(keys: Mapping[str, str], character_set: str | None) -> tuple[bytes,
     """
     if all(map(str.isascii, keys.values())):
         return b"", {keyword: value.encode() for keyword, value in keys.items()}
-    label = (character_set or "").encode()
-    values = {keyword: character_sets.encode(value, label) for keyword, value in keys.items()}
-    fitting = {keyword: value for keyword, value in values.items() if value is not None}
-    if label and len(fitting) == len(keys):
-        return label, fitting
+    if character_set:
+        label = character_set.encode()
+        values = {keyword: character_sets.encode(value, label) for keyword, value in keys.items()}
+        fitting = {keyword: value for keyword, value in values.items() if value is not None}
+        if len(fitting) == len(keys):
+            return label, fitting
     return _UNICODE, {keyword: value.encode() for keyword, value in keys.items()}
 
 

@@ -500,13 +500,17 @@ def test_a_hundred_silent_connections_beside_a_new_sender(listener: Listener) ->
             connection.close()
 
 
-@pytest.mark.parametrize("data", [b"", bytes(7), element(0x0010_0010, b"x"), REQUEST + b"\0"])
+@pytest.mark.parametrize("data", [bytes(7), b"\xff" * 20, REQUEST + b"\0", REQUEST[:-1]])
 def test_a_command_set_that_is_none(data: bytes) -> None:
-    if data:
-        with pytest.raises(InvalidPDU):
-            parse_command(data)
-    else:
-        assert parse_command(data) == {}
+    with pytest.raises(InvalidPDU):
+        parse_command(data)
+
+
+def test_what_does_not_belong_into_a_command_set_is_passed_over() -> None:
+    """Orthanc ends a C-GET that failed with the Failed SOP Instance UID List in the command."""
+    foreign = element(0x0008_0058, b"1.2.3") + element(0x0010_0010, b"name")
+    assert parse_command(REQUEST + foreign) == parse_command(REQUEST)
+    assert parse_command(b"") == {}
 
 
 def test_a_command_set_taken_apart() -> None:
