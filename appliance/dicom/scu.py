@@ -9,7 +9,7 @@ import queue
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
@@ -40,6 +40,7 @@ from appliance.dicom.sop_classes import (
     STUDY_ROOT_MOVE,
     UNCOMPRESSED,
     VERIFICATION,
+    compressed_contexts,
     storage_classes,
     transfer_syntaxes,
 )
@@ -175,11 +176,16 @@ class Requestor:
         study: str,
         activity: Callable[[], float],
         progress: Callable[[], None] = lambda: None,
+        modalities: Collection[str] = (),
     ) -> SubOperations:
-        """Have `remote` send the study (original UID) on the association that we open."""
+        """Have `remote` send the study (original UID) on the association that we open.
+
+        `modalities` are those of its series as far as known; they decide in which compressed
+        syntaxes it may come.
+        """
         if self.storage is None:
             raise ValueError("a C-GET needs a storage service")
-        contexts, roles = self._get_proposal()
+        contexts, roles = self._get_proposal(modalities)
         with self._association(remote, contexts, roles) as association:
             service = self.storage.for_caller(Caller(remote))
             association.dul.reader = StoreReader(association.dul, service)
@@ -192,16 +198,20 @@ class Requestor:
                 remote, association, request, STUDY_ROOT_GET, activity, progress
             )
 
-    def _get_proposal(self) -> tuple[list[PresentationContext], list[Any]]:
-        """Propose each class uncompressed, then the proven compressed syntaxes while room lasts."""
-        classes = storage_classes(self.ae.profile)
-        syntaxes = transfer_syntaxes(self.ae.profile, self.proven)
+    def _get_proposal(
+        self, modalities: Collection[str]
+    ) -> tuple[list[PresentationContext], list[Any]]:
+        """Propose each class uncompressed, then the likeliest compressed ones while room lasts."""
+        profile = self.ae.profile
+        classes = storage_classes(profile)
+        syntaxes = transfer_syntaxes(profile, self.proven)
         native = [uid for uid in syntaxes if uid in UNCOMPRESSED[:2]]
-        compressed = [uid for uid in syntaxes if uid not in UNCOMPRESSED]
         contexts = [_context(STUDY_ROOT_GET)]
         contexts += [build_context(row.uid, native) for row in classes]
-        for syntax in compressed:
-            contexts += [build_context(row.uid, [syntax]) for row in classes if row.is_image]
+        contexts += [
+            build_context(uid, [syntax])
+            for uid, syntax in compressed_contexts(profile, self.proven, modalities)
+        ]
         roles = [build_role(row.uid, scp_role=True) for row in classes]
         return contexts[:_LARGEST_PROPOSAL], roles
 

@@ -4,7 +4,7 @@ One table for the negotiation, for admission and for the conformance statement (
 PS3.5 Section 10, PS3.6 Annex A).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -54,6 +54,37 @@ _BROAD_OTHERS = (
 )
 
 
+_BY_MODALITY: Mapping[str, tuple[str, ...]] = {
+    "CT": ("2", "2.1", "2.2"),
+    "MR": ("4", "4.1", "4.3", "4.4"),
+    "CR": ("1",),
+    "DX": ("1.1", "1.1.1"),
+    "US": ("6.1", "3.1", "6", "3", "6.2"),
+    "XA": ("12.1", "12.1.1", "13.1.1", "12.3"),
+    "MG": ("1.2", "1.2.1", "13.1.3", "13.1.4", "13.1.5"),
+    "RF": ("12.2", "12.2.1", "13.1.2"),
+    "PT": ("128", "128.1", "130"),
+    "NM": ("20", "5"),
+    "ES": ("77.1.1", "77.1.4"),
+    "GM": ("77.1.2", "77.1.3"),
+    "SM": ("77.1.3",),
+    "XC": ("77.1.4",),
+    "OP": ("77.1.5.1", "77.1.5.2"),
+    "OPT": ("77.1.5.4", "77.1.5.5", "77.1.5.6"),
+    "IO": ("1.3", "1.3.1"),
+    "PX": ("1.1", "1.3"),
+    "IVOCT": ("14.1", "14.2"),
+    "SEG": ("66.4",),
+    "RTIMAGE": ("481.1",),
+    "RTDOSE": ("481.2",),
+}
+"""The image classes that a series of a modality is likely to hold."""
+
+_COMMON = ("2", "4", "1", "1.1", "6.1", "3.1", "7", "12.1", "1.2")
+_COMMONLY_COMPRESSED = ("4.90", "4.70", "4.50", "4.91", "4.80", "5", "4.51")
+"""JPEG 2000 lossless, JPEG lossless, JPEG baseline, JPEG 2000, JPEG-LS lossless, RLE, extended."""
+
+
 @dataclass(frozen=True, slots=True)
 class StorageClass:
     """A storage SOP class that the box accepts.
@@ -96,6 +127,31 @@ def verification_syntaxes(profile: Profile) -> tuple[str, ...]:
     if profile == "strict":
         return (IMPLICIT_VR_LITTLE_ENDIAN,)
     return (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+
+
+def compressed_contexts(
+    profile: Profile, proven: Sequence[str], modalities: Collection[str]
+) -> tuple[tuple[str, str], ...]:
+    """Return pairs of image class and compressed syntax, the likeliest first.
+
+    First what series of `modalities` may hold, in every syntax, then what is common. An association
+    has room for 128 contexts, and only one of its own lets an instance come as it is (PS3.8 Section
+    9.3.2.2).
+    """
+    syntaxes = [uid for uid in transfer_syntaxes(profile, proven) if uid not in UNCOMPRESSED]
+    syntaxes.sort(key=_rarity)
+    expected = [suffix for name in sorted(modalities) for suffix in _BY_MODALITY.get(name, ())]
+    pairs = [(suffix, syntax) for suffix in expected for syntax in syntaxes]
+    pairs += [(suffix, syntax) for syntax in syntaxes for suffix in _COMMON]
+    images = {row.uid for row in storage_classes(profile) if row.is_image}
+    found = dict.fromkeys((_STORAGE + suffix, syntax) for suffix, syntax in pairs)
+    return tuple(pair for pair in found if pair[0] in images)
+
+
+def _rarity(syntax: str) -> int:
+    suffix = syntax.removeprefix(IMPLICIT_VR_LITTLE_ENDIAN + ".")
+    common = _COMMONLY_COMPRESSED
+    return common.index(suffix) if suffix in common else len(common)
 
 
 def _classes(suffixes: Sequence[str], is_image: bool) -> tuple[StorageClass, ...]:

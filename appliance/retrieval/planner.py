@@ -4,7 +4,7 @@ Query is hierarchical, STUDY then SERIES then IMAGE, one C-FIND per association,
 statement says; relational where the remote's settings allow it (PS3.4 Section C.4.1.2).
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from appliance.archive.catalogue import Catalogue
@@ -20,7 +20,8 @@ class StudyPlan:
     """What is to be fetched of one study.
 
     `study` is the remote's own Study Instance UID and stays in memory; `mapped` and the instance
-    sets are as the catalogue knows them. `listed` is everything that the remote has of the study.
+    sets are as the catalogue knows them. `listed` is everything that the remote has of the study,
+    `modalities` those of its series where they were asked for.
     """
 
     remote: RemoteAE
@@ -28,6 +29,7 @@ class StudyPlan:
     mapped: str
     listed: frozenset[str]
     missing: frozenset[str]
+    modalities: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,26 +67,33 @@ class Planner:
         `progress` is called before each query. Raises RequestFailed when the remote cannot be
         asked.
         """
+        series = self._series(remote, study, progress)
         instances = frozenset(
             self.deidentifier.uid(match.instance)
-            for match in self._instances(remote, study, progress)
+            for match in self._instances(remote, study, series, progress)
         )
         mapped = self.deidentifier.uid(study)
         self.catalogue.list_study(mapped, remote.name, instances)
-        return StudyPlan(remote, study, mapped, instances, instances - self.catalogue.held(mapped))
+        missing = instances - self.catalogue.held(mapped)
+        modalities = frozenset(match.modality for match in series)
+        return StudyPlan(remote, study, mapped, instances, missing, modalities)
+
+    def _series(
+        self, remote: RemoteAE, study: str, progress: Callable[[], None]
+    ) -> Sequence[Match]:
+        """List the series, unless the remote finds the instances of a study without them."""
+        if remote.relational:
+            return ()
+        return self._within(remote, "SERIES", {"StudyInstanceUID": study}, progress)
 
     def _instances(
-        self, remote: RemoteAE, study: str, progress: Callable[[], None]
+        self, remote: RemoteAE, study: str, series: Sequence[Match], progress: Callable[[], None]
     ) -> Iterator[Match]:
         keys = {"StudyInstanceUID": study}
         if remote.relational:
             yield from self._within(remote, "IMAGE", keys, progress)
-            return
-        found = self._within(remote, "SERIES", keys, progress)
-        for series in dict.fromkeys(match.series for match in found):
-            yield from self._within(
-                remote, "IMAGE", {**keys, "SeriesInstanceUID": series}, progress
-            )
+        for uid in dict.fromkeys(match.series for match in series):
+            yield from self._within(remote, "IMAGE", {**keys, "SeriesInstanceUID": uid}, progress)
 
     def _within(
         self, remote: RemoteAE, level: Level, keys: dict[str, str], progress: Callable[[], None]

@@ -7,6 +7,7 @@ durable rows. Every way to fail ends in a sentence that says who can mend it.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 from appliance.archive.catalogue import Catalogue
@@ -107,7 +108,8 @@ class Retriever:
             progress()
             return outstanding.last_activity
 
-        ask = self.requestor.move if method == "move" else self.requestor.get
+        get = partial(self.requestor.get, modalities=plan.modalities)
+        ask = self.requestor.move if method == "move" else get
         try:
             answer = ask(plan.remote, plan.study, activity, outstanding.active)
         except RequestFailed as failure:

@@ -4,9 +4,11 @@ import pytest
 from pydicom._uid_dict import UID_dictionary
 
 from appliance.dicom.sop_classes import (
+    _BY_MODALITY,
     UNCOMPRESSED,
     VERIFICATION,
     Profile,
+    compressed_contexts,
     storage_classes,
     transfer_syntaxes,
     verification_syntaxes,
@@ -99,3 +101,48 @@ def test_broad_takes_what_was_proven_and_nothing_else() -> None:
     )
     assert set(transfer_syntaxes("broad", [*UNCOMPRESSED, JPEG])) == {*UNCOMPRESSED, JPEG}
     assert "1.2.840.10008.1.2" in verification_syntaxes("broad")
+
+
+PROVEN = [
+    *UNCOMPRESSED,
+    "1.2.840.10008.1.2.5",
+    *(f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70, 80, 81, 90, 91, 201, 202, 203)),
+]
+ROOM = 128 - 1 - len(storage_classes("broad"))
+"""Contexts left beside the service itself and one uncompressed for each class."""
+
+
+@pytest.mark.parametrize(
+    ("modality", "classes"),
+    [("CT", ("2", "2.1")), ("MR", ("4", "4.1")), ("US", ("6.1", "3.1")), ("MG", ("1.2", "13.1.3"))],
+)
+def test_what_a_modality_makes_may_come_in_every_syntax(
+    modality: str, classes: tuple[str, ...]
+) -> None:
+    proposed = compressed_contexts("broad", PROVEN, {modality})[:ROOM]
+    for each in classes:
+        syntaxes = {syntax for uid, syntax in proposed if uid == ROOT + each}
+        assert syntaxes == set(PROVEN) - set(UNCOMPRESSED)
+
+
+@pytest.mark.parametrize("modalities", [(), ("",), ("XYZ",), ("SR",)])
+def test_without_a_modality_the_common_pairs_have_room(modalities: tuple[str, ...]) -> None:
+    proposed = compressed_contexts("broad", PROVEN, modalities)[:ROOM]
+    for each in ("2", "4", "1", "1.1", "6.1", "3.1", "7"):
+        for syntax in ("4.90", "4.70", "4.50", "4.91"):
+            assert (ROOT + each, "1.2.840.10008.1.2." + syntax) in proposed
+
+
+def test_no_pair_twice_and_none_that_is_not_accepted() -> None:
+    proposed = compressed_contexts("broad", PROVEN[:7], {"CT", "NM"})
+    assert len(set(proposed)) == len(proposed)
+    images = {row.uid for row in storage_classes("broad") if row.is_image}
+    assert {uid for uid, _ in proposed} <= images
+    assert {syntax for _, syntax in proposed} == set(PROVEN[4:7])
+    assert compressed_contexts("strict", PROVEN, {"CT"}) == ()
+
+
+def test_every_modality_names_classes_of_the_table() -> None:
+    images = {row.uid for row in storage_classes("broad") if row.is_image}
+    named = {ROOT + each for classes in _BY_MODALITY.values() for each in classes}
+    assert named <= images

@@ -1,6 +1,6 @@
 """A remote without a network, and the parts of retrieval around it, with a clock that is set."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -71,6 +71,7 @@ class FakeRemote:
     before: Callable[[str], None] = lambda service: None
     deliver: Callable[[RemoteAE, Image], None] = lambda remote, image: None
     asked: list[str] = field(default_factory=list)
+    modalities: frozenset[str] = frozenset()
 
     def find(self, remote: RemoteAE, level: Level, keys: dict[str, str]) -> Iterator[Match]:
         """Match the keys, as a C-FIND does."""
@@ -108,8 +109,10 @@ class FakeRemote:
         study: str,
         activity: Callable[[], float],
         progress: Callable[[], None],
+        modalities: Collection[str] = (),
     ) -> SubOperations:
-        """Send as many instances as `sends` says."""
+        """Send as many instances as `sends` says, in the syntaxes of these modalities."""
+        self.modalities = frozenset(modalities)
         return self._send("GET", remote, study, activity)
 
     def _send(

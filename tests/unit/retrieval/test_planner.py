@@ -45,6 +45,7 @@ def test_study_then_series_then_image(stage: Stage) -> None:
     assert plan.listed == plan.missing == {stage.mapped(one.instance) for one in stage.remote.held}
     assert plan.study == STUDY
     assert plan.mapped == stage.mapped(STUDY)
+    assert plan.modalities == {"CT"}
     assert stage.catalogue.study_progress(plan.mapped).outstanding == 4
 
 
@@ -53,6 +54,7 @@ def test_a_relational_remote_is_asked_once(stage: Stage) -> None:
     plan = stage.planner.plan(replace(PACS, relational=True), STUDY)
     assert stage.remote.asked == [f"FIND IMAGE {STUDY}"]
     assert len(plan.listed) == 4
+    assert plan.modalities == frozenset()
 
 
 def test_only_what_is_not_durable_is_missing(stage: Stage) -> None:

@@ -119,6 +119,7 @@ def test_get_does_not_follow_a_move_that_brings_something(stage: Stage) -> None:
 
 def test_the_setting_get_never_moves(stage: Stage) -> None:
     assert retrieve(stage, replace(PACS, retrieve="get")).result == "complete"
+    assert stage.remote.modalities == {"CT"}
     assert stage.remote.asked == [f"GET {STUDY}"]
 
 
