@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from appliance.dicom.matches import Level, Match
 from appliance.dicom.scu import RequestFailed, Requestor
 from appliance.dicom.sop_classes import UNCOMPRESSED
 from appliance.dicom.tls import TLSProblem, client_context
-from appliance.fetching import Fetch, fetch
+from appliance.fetching import Fetch, NobodyServes, fetch
 from appliance.images.decoders import prove_in_subprocess
 from appliance.images.deidentify import Malformed, deidentify_file
 from appliance.images.single import NotRendered, render_apart
@@ -69,6 +70,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         RequestFailed,
         CatalogueFailed,
         RequestsFailed,
+        NobodyServes,
         KeyProblem,
         TLSProblem,
         OSError,
@@ -250,20 +252,28 @@ def _status(options: argparse.Namespace) -> int:
     finally:
         catalogue.close()
     free = terminal.free_bytes(place.data)
+    suspended = _suspended(place)
     if options.json:
-        print(json.dumps({**asdict(status), "free": free}, default=dict))
+        print(json.dumps({**asdict(status), "free": free, "suspended": suspended}, default=dict))
     else:
-        print(terminal.status_table(status, free), end="")
+        print(terminal.status_table(status, free, suspended), end="")
     return 0
+
+
+def _suspended(place: Place) -> bool:
+    if not place.folders.requests.exists():
+        return False
+    with closing(Requests.open(place.folders.requests)) as requests:
+        return requests.suspended
 
 
 def _switch(name: str) -> Callable[[argparse.Namespace], int]:
     def switch(options: argparse.Namespace) -> int:
-        requests = Requests.open(_place(options).folders.requests)
-        try:
+        folders = _place(options).folders
+        if not folders.data.is_dir():
+            raise Failed(f"{options.data} is no folder: nothing has run there yet")
+        with closing(Requests.open(folders.requests)) as requests:
             requests.suspend() if name == "suspend" else requests.resume()
-        finally:
-            requests.close()
         return 0
 
     return switch
@@ -324,7 +334,7 @@ def _query(options: argparse.Namespace) -> tuple[Level, dict[str, str]]:
     if not keys:
         raise Failed("say what to look for: --patient-id, --accession or --study")
     if level != "STUDY" and not options.study:
-        raise Failed(f"at {options.level} level, --study is needed: look for the studies first")
+        raise Failed(f"at {level.lower()} level, --study is needed: look for the studies first")
     if level != "STUDY" and (options.patient_id or options.accession):
         raise Failed(f"at {level.lower()} level only --study and --series are keys")
     if level == "IMAGE" and not options.series:

@@ -2,9 +2,11 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from appliance.archive.catalogue import Catalogue, CatalogueInUse, CatalogueReader
+from appliance.archive.lock import owner
 from appliance.archive.records import Status
 from appliance.archive.requests import Requests
 from appliance.service import Place, Service
@@ -13,7 +15,14 @@ from appliance.settings.model import Settings
 LOOK_EVERY = 0.25
 """Seconds between two looks at how far the fetch is."""
 
+PATIENCE = 60.0
+"""Seconds to wait for an AE that has gone, or for pictures of which none is made."""
+
 Progress = Callable[[Status], None]
+
+
+class NobodyServes(Exception):
+    """The AE that was to serve the fetch has gone; the text says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +46,7 @@ class FetchOutcome:
 def fetch(settings: Settings, place: Place, wanted: Fetch, progress: Progress) -> FetchOutcome:
     """Fetch `wanted` and return when it is durable and rendered.
 
-    Raises CatalogueFailed or RequestsFailed when the archive cannot be used.
+    Raises NobodyServes, or CatalogueFailed or RequestsFailed when the archive cannot be used.
     """
     try:
         service = Service(settings, place, scheduled=False)
@@ -45,7 +54,9 @@ def fetch(settings: Settings, place: Place, wanted: Fetch, progress: Progress) -
         return _through_running_service(place, wanted, progress)
     service.start()
     try:
-        outcome = _follow(service.requests, service.catalogue, wanted, progress)
+        outcome = _follow(
+            service.requests, service.catalogue, wanted, progress, served=lambda: True
+        )
         _wait_rendered(service.catalogue, progress)
     finally:
         service.stop()
@@ -56,7 +67,13 @@ def _through_running_service(place: Place, wanted: Fetch, progress: Progress) ->
     requests = Requests.open(place.folders.requests)
     catalogue = Catalogue.open_read_only(place.folders.catalogue)
     try:
-        outcome = _follow(requests, catalogue, wanted, progress)
+        outcome = _follow(
+            requests,
+            catalogue,
+            wanted,
+            progress,
+            served=lambda: owner(place.folders.lock) is not None,
+        )
         _wait_rendered(catalogue, progress)
         return outcome
     finally:
@@ -65,24 +82,45 @@ def _through_running_service(place: Place, wanted: Fetch, progress: Progress) ->
 
 
 def _follow(
-    requests: Requests, catalogue: CatalogueReader, wanted: Fetch, progress: Progress
+    requests: Requests,
+    catalogue: CatalogueReader,
+    wanted: Fetch,
+    progress: Progress,
+    served: Callable[[], bool],
 ) -> FetchOutcome:
+    """Ask, and see it through; whoever gives up takes the request back."""
     number = requests.ask_fetch(
         wanted.remote,
         patient_id=wanted.patient_id,
         accession=wanted.accession,
         study=wanted.study,
     )
-    while True:
-        request = requests.find(number)
-        if request.state == "finished":
-            return FetchOutcome(request.outcome, request.sentence)
-        progress(catalogue.status())
-        time.sleep(LOOK_EVERY)
+    last_served = time.monotonic()
+    try:
+        while (request := requests.find(number)).state != "finished":
+            now = time.monotonic()
+            if served():
+                last_served = now
+            elif now - last_served > PATIENCE:
+                raise NobodyServes("the AE that runs on this archive has ended; start it again")
+            progress(catalogue.status())
+            time.sleep(LOOK_EVERY)
+    except BaseException:
+        with suppress(LookupError):  # It was finished in this moment.
+            requests.finish(number, "failed", "whoever asked has given it up")
+        raise
+    return FetchOutcome(request.outcome, request.sentence)
 
 
 def _wait_rendered(catalogue: CatalogueReader, progress: Progress) -> None:
+    """Wait until nothing is to be rendered, or nothing more is rendered."""
+    made, last_made = -1, time.monotonic()
     while (status := catalogue.status()).queued:
+        now = time.monotonic()
+        if status.pictures != made:
+            made, last_made = status.pictures, now
+        elif now - last_made > PATIENCE:
+            break
         progress(status)
         time.sleep(LOOK_EVERY)
     progress(status)

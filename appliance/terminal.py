@@ -42,9 +42,10 @@ def match_table(level: Level, matches: Sequence[Match]) -> str:
     return table([title for _, title in columns], rows) + found if rows else found
 
 
-def status_table(status: Status, free: int) -> str:
+def status_table(status: Status, free: int, suspended: bool) -> str:
     """Return the state of the archive as text."""
     figures = [
+        *([("suspended", "nothing is taken or fetched until `appliance resume`")] * suspended),
         ("held", f"{status.instances} instances, {status.series} series, {status.studies} studies"),
         ("on disk", f"{size(status.bytes)} DICOM, {size(status.picture_bytes)} pictures"),
         ("outstanding", f"{status.outstanding} instances of {status.incomplete} studies"),

@@ -43,6 +43,18 @@ class WriterLock:
             os.close(descriptor)  # Not LOCK_UN: that would take it from the parent of a fork too.
 
 
+def owner(path: Path) -> int | None:
+    """The process that has the lock `path`; None if it has ended, or there never was one."""
+    try:
+        process = int(path.read_bytes())
+        os.kill(process, 0)
+    except (FileNotFoundError, ValueError, ProcessLookupError):
+        return None
+    except PermissionError:  # Another user's, but there.
+        pass
+    return process
+
+
 def _close_in_forked_children(lock: WriterLock) -> None:
     """A forked child shares the lock, and would keep it alive after its parent was killed."""
     reference = weakref.ref(lock)
