@@ -23,7 +23,10 @@ LOGGER = logging.getLogger(__name__)
 P_DATA_TF = 0x04
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001
+C_FIND_RQ = 0x0020
 NO_DATA_SET = 0x0101
+DATA_SET_PRESENT = 0x0001
+LOW_PRIORITY = 0x0002
 
 LARGEST_COMMAND = 64 << 10
 LARGEST_OTHER_MESSAGE = 16 << 20
@@ -324,10 +327,34 @@ def store_response(request: StoreRequest, status: StoreStatus) -> bytes:
     if status.comment:
         elements.append(_element(0x0902, status.comment[:64].encode("ascii", "replace"), b" "))
     elements.append(_element(0x1000, request.sop_instance.encode("ascii", "replace")))
-    body = b"".join(elements)
-    body = _element(0x0000, len(body).to_bytes(4, "little")) + body
+    body = _command_set(elements)
     value = struct.pack(">IBB", len(body) + 2, request.context_id, _COMMAND | _LAST) + body
     return struct.pack(">BBI", P_DATA_TF, 0, len(value)) + value
+
+
+def find_request(context_id: int, sop_class: str, identifier: bytes) -> P_DATA:
+    """Return a C-FIND-RQ with message ID 1 and low priority (PS3.7 Table 9.1-2)."""
+    command = _command_set(
+        [
+            _element(0x0002, sop_class.encode()),
+            _element(0x0100, C_FIND_RQ.to_bytes(2, "little")),
+            _element(0x0110, (1).to_bytes(2, "little")),
+            _element(0x0700, LOW_PRIORITY.to_bytes(2, "little")),
+            _element(0x0800, DATA_SET_PRESENT.to_bytes(2, "little")),
+        ]
+    )
+    request = P_DATA()
+    request.presentation_data_value_list = [
+        [context_id, bytes((_COMMAND | _LAST,)) + command],  # type: ignore[list-item]
+        [context_id, bytes((_LAST,)) + identifier],  # type: ignore[list-item]
+    ]
+    return request
+
+
+def _command_set(elements: Sequence[bytes]) -> bytes:
+    """Return a command set: `elements` behind their group length (PS3.7 Section 6.3.1)."""
+    body = b"".join(elements)
+    return _element(0x0000, len(body).to_bytes(4, "little")) + body
 
 
 def _element(number: int, value: bytes, padding: bytes = b"\0") -> bytes:

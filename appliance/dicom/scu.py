@@ -22,7 +22,7 @@ from pynetdicom.presentation import PresentationContext, build_context
 from pynetdicom.transport import AddressInformation
 
 from appliance.dicom.associations import ApplicationContext, QuietAssociation, ReadAheadSocket
-from appliance.dicom.inline import Refusing, StoreReader
+from appliance.dicom.inline import LOW_PRIORITY, Refusing, StoreReader, find_request
 from appliance.dicom.matches import (
     Garbled,
     Level,
@@ -53,7 +53,7 @@ Failure = Literal[
 
 _RELEASE_WITHIN = 5.0
 _LARGEST_PROPOSAL = 128
-_LOW_PRIORITY = 0x0002
+_LARGEST_FIND_COMMAND = 256
 _PENDING = (0xFF00, 0xFF01)
 _NO_STORAGE = Refusing(StoreStatus(SOP_CLASS_NOT_SUPPORTED, "nothing is stored here"))
 
@@ -138,7 +138,7 @@ class Requestor:
         request = C_FIND()
         request.MessageID = 1
         request.AffectedSOPClassUID = STUDY_ROOT_FIND
-        request.Priority = _LOW_PRIORITY
+        request.Priority = LOW_PRIORITY
         request.Identifier = BytesIO(identifier(level, keys, remote.character_set))
         for response in self._ask(remote, association, request, STUDY_ROOT_FIND):
             if response.Status not in _PENDING:
@@ -163,7 +163,7 @@ class Requestor:
             request = C_MOVE()
             request.MessageID = 1
             request.AffectedSOPClassUID = STUDY_ROOT_MOVE
-            request.Priority = _LOW_PRIORITY
+            request.Priority = LOW_PRIORITY
             request.MoveDestination = self.ae.title
             request.Identifier = BytesIO(study_identifier(study))
             return self._sub_operations(
@@ -192,7 +192,7 @@ class Requestor:
             request = C_GET()
             request.MessageID = 1
             request.AffectedSOPClassUID = STUDY_ROOT_GET
-            request.Priority = _LOW_PRIORITY
+            request.Priority = LOW_PRIORITY
             request.Identifier = BytesIO(study_identifier(study))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_GET, activity, progress
@@ -246,7 +246,7 @@ class Requestor:
         activity: Callable[[], float] = lambda: 0.0,
     ) -> Iterator[Any]:
         """Send `request` and yield the responses; the caller stops at the final one."""
-        association.dimse.send_msg(request, _context_id(association, sop_class))
+        _send(association, request, _context_id(association, sop_class))
         began = answered = time.monotonic()
         while True:
             now = time.monotonic()
@@ -382,6 +382,18 @@ def _context_id(association: QuietAssociation, sop_class: str) -> int:
         if context.abstract_syntax == sop_class:
             return context_id
     raise RequestFailed("unsupported", f"the remote does not offer {sop_class}")
+
+
+def _send(association: QuietAssociation, request: Any, context_id: int) -> None:
+    """Send `request`; a C-FIND-RQ, of which there are many, as bytes made here."""
+    if isinstance(request, C_FIND) and request.Identifier is not None:
+        identifier = request.Identifier.getvalue()
+        largest = association.dimse.maximum_pdu_size
+        if not largest or len(identifier) + _LARGEST_FIND_COMMAND <= largest:
+            sop_class = str(request.AffectedSOPClassUID)
+            association.dul.send_pdu(find_request(context_id, sop_class, identifier))
+            return
+    association.dimse.send_msg(request, context_id)
 
 
 def _require_established(remote: RemoteAE, association: QuietAssociation, title: str) -> None:
