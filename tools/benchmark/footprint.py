@@ -14,7 +14,7 @@ from tools.benchmark.figures import Row, Sample
 from tools.benchmark.processes import MIB, memory, watched
 from tools.hospital import volume
 from tools.hospital.box import TITLE, Box, appliance
-from tools.hospital.peers import Peer, PeerFailed, free_port, stop
+from tools.hospital.peers import Peer, PeerFailed, free_port, listens, stop
 from tools.hospital.sender import Node
 
 FRAMES = 954
@@ -56,7 +56,7 @@ def measure(bench: Bench) -> list[Row]:
             at_most=150,
         ),
         Row(
-            "memory in all while its frames are rendered",
+            "memory in all while its frames are rendered, the mapped file included",
             "MiB",
             Sample(tuple(rendering)),
             more_is_better=False,
@@ -126,21 +126,20 @@ def _start(bench: Bench, folder: Path) -> float:
         start_new_session=True,
     )
     try:
-        while not _answers(Node(TITLE, port)):
+        while not listens(port):
             if process.poll() is not None:
                 raise PeerFailed("the box does not start")
-            time.sleep(0.005)
+            time.sleep(0.01)
+        _echo(Node(TITLE, port))
         return time.monotonic() - began
     finally:
         stop(process, 30)
 
 
-def _answers(node: Node) -> bool:
+def _echo(node: Node) -> None:
     entity = AE(CALLING)
     entity.add_requested_context(Verification)
     association = entity.associate(node.host, node.port, ae_title=node.title)
-    if not association.is_established:
-        return False
-    status = association.send_c_echo()
+    if not association.is_established or association.send_c_echo().get("Status") != 0x0000:
+        raise PeerFailed("the box does not answer the first C-ECHO")
     association.release()
-    return "Status" in status and status.Status == 0x0000

@@ -18,7 +18,7 @@ def facts() -> dict[str, str | int]:
     return {
         "measured": datetime.now(UTC).isoformat(timespec="seconds"),
         "commit": _said("git", "-C", str(REPOSITORY), "rev-parse", "--short", "HEAD"),
-        "changed": bool(_said("git", "-C", str(REPOSITORY), "status", "--porcelain", "appliance")),
+        "changed": _changed(),
         "processor": _field(Path("/proc/cpuinfo"), "model name"),
         "processors": os.cpu_count() or 0,
         "memory": _field(Path("/proc/meminfo"), "MemTotal"),
@@ -32,12 +32,17 @@ def facts() -> dict[str, str | int]:
     }
 
 
+def _changed() -> bool:
+    command = ["git", "-C", str(REPOSITORY), "diff", "--quiet", "HEAD", "--", "appliance"]
+    return subprocess.run(command, check=False).returncode != 0
+
+
 def _said(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "unknown"
-    return done.stdout.strip()
+    return done.stdout.strip() or "unknown"
 
 
 def _field(file: Path, name: str) -> str:

@@ -91,14 +91,15 @@ def program(name: str) -> str:
     return path
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
+    """Whether somebody accepts connections on this port of the loopback interface."""
     with socket.socket() as probe:
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
 def _await_listening(process: subprocess.Popen[bytes], node: Node, seconds: float = 30) -> None:
     end = time.monotonic() + seconds
-    while not _listens(node.port):
+    while not listens(node.port):
         if process.poll() is not None:
             raise PeerFailed(f"{node.title} ended with status {process.returncode}")
         if time.monotonic() > end:
