@@ -25,6 +25,9 @@ LOOK_EVERY = 2.0
 STALLED_AFTER = 300.0
 """Seconds after which a supervisor of the pool that makes no progress is a fault."""
 
+PAUSE_WHEN_UNWRITABLE = 5.0
+"""Seconds to wait before what could not be registered is rendered again."""
+
 _GATHER = 0.02
 
 
@@ -39,6 +42,7 @@ class Rendering:
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = False
+        self._waits_until = 0.0
         self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
         self._pool = RenderPool(
             images.workers or os.cpu_count() or 1,
@@ -92,7 +96,7 @@ class Rendering:
 
     def _submit_queued(self) -> None:
         capacity = self._pool.capacity
-        if not capacity or self._stopping:
+        if not capacity or self._stopping or time.monotonic() < self._waits_until:
             return
         with self._lock:
             limit = capacity + len(self._in_flight)
@@ -115,6 +119,9 @@ class Rendering:
     def _finished(self, outcomes: Sequence[RenderOutcome]) -> None:
         try:
             self._catalogue.finish_renders(outcomes)
+        except CatalogueFailed as error:
+            LOGGER.warning("pictures that cannot be registered are made again: %s", error)
+            self._waits_until = time.monotonic() + PAUSE_WHEN_UNWRITABLE
         finally:
             with self._lock:
                 self._in_flight.difference_update(
