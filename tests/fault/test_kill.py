@@ -8,6 +8,7 @@ import random
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pydicom
@@ -95,6 +96,16 @@ def half_files(site: Site) -> list[Path]:
     return [path for path in site.data.rglob("*") if path.name.endswith(".part")]
 
 
+def processes_of(site: Site) -> list[str]:
+    """Processes that were told of the box's data folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if str(site.data).encode() in (process / "cmdline").read_bytes():
+                found.append(process.name)
+    return found
+
+
 def check(site: Site, acknowledged: Acknowledged) -> None:
     """Compare what was acknowledged with what is held by a box that has recovered and stopped."""
     deidentifier = Deidentifier("basic", load_or_create_key(site.data / "state/pseudonym.key"))
@@ -166,6 +177,7 @@ def test_the_same_with_the_whole_command_and_pictures(tmp_path: Path) -> None:
             for sender in senders:
                 sender.join(10)
         box = Process(site, systemd)
+        assert processes_of(site) != []
         box.await_ready(WHOLE_ROUNDS + 1)
         queue = "SELECT count(*) FROM instances WHERE picture = 'queued'"
         end = time.monotonic() + 60
@@ -174,6 +186,10 @@ def test_the_same_with_the_whole_command_and_pictures(tmp_path: Path) -> None:
             time.sleep(0.1)
         assert box.stop() == 0
     check(site, acknowledged)
+    end = time.monotonic() + 10
+    while processes_of(site):
+        assert time.monotonic() < end, "render workers outlive the boxes that were killed"
+        time.sleep(0.1)
     pictures = {path.name for path in (site.data / "images").rglob("*") if path.is_file()}
     ((rows, held),) = site.query("SELECT (SELECT count(*) FROM pictures), held FROM totals")
     # What was durable when the box died before it could say so is no mistake.

@@ -92,9 +92,11 @@ def test_rejections_remembered_are_bounded(tmp_path: Path, monkeypatch: pytest.M
         assert len(service._rejections) <= 10
 
 
-@pytest.mark.parametrize(
-    "proofs", [(), None, (Proof("1.2.840.10008.1.2.4.50", "JPEG", "", False, "?"),)]
-)
+JPEG = "1.2.840.10008.1.2.4.50"
+
+
+@pytest.mark.filterwarnings("ignore:Exception in thread")
+@pytest.mark.parametrize("proofs", [(), None, (Proof(JPEG, "JPEG", "", False, "?"),)])
 def test_uncompressed_syntaxes_are_taken_even_if_nothing_was_proved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proofs: tuple[Proof, ...] | None
 ) -> None:
@@ -114,11 +116,10 @@ def test_uncompressed_syntaxes_are_taken_even_if_nothing_was_proved(
 def test_a_decoder_that_works_is_negotiated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    jpeg = "1.2.840.10008.1.2.4.50"
-    monkeypatch.setattr(module, "prove_in_subprocess", lambda: (Proof(jpeg, "JPEG", "any", True),))
+    monkeypatch.setattr(module, "prove_in_subprocess", lambda: (Proof(JPEG, "JPEG", "any", True),))
     broad = replace(SETTINGS, ae=replace(SETTINGS.ae, profile="broad"))
     with box(tmp_path, broad) as service:
-        assert service.proven == (jpeg,)
+        assert service.proven == (JPEG,)
 
 
 def test_it_may_call_itself_from_the_address_on_which_it_listens() -> None:
