@@ -332,8 +332,11 @@ def store_response(request: StoreRequest, status: StoreStatus) -> bytes:
     return struct.pack(">BBI", P_DATA_TF, 0, len(value)) + value
 
 
-def find_request(context_id: int, sop_class: str, identifier: bytes) -> P_DATA:
-    """Return a C-FIND-RQ with message ID 1 and low priority (PS3.7 Table 9.1-2)."""
+def find_request(context_id: int, sop_class: str, identifier: bytes) -> tuple[P_DATA, P_DATA]:
+    """Return command and identifier of a C-FIND-RQ with message ID 1 (PS3.7 Table 9.1-2).
+
+    Each has a PDU of its own: not every PACS expects both in one.
+    """
     command = _command_set(
         [
             _element(0x0002, sop_class.encode()),
@@ -343,12 +346,16 @@ def find_request(context_id: int, sop_class: str, identifier: bytes) -> P_DATA:
             _element(0x0800, DATA_SET_PRESENT.to_bytes(2, "little")),
         ]
     )
-    request = P_DATA()
-    request.presentation_data_value_list = [
-        [context_id, bytes((_COMMAND | _LAST,)) + command],  # type: ignore[list-item]
-        [context_id, bytes((_LAST,)) + identifier],  # type: ignore[list-item]
-    ]
-    return request
+    return (
+        _value(context_id, _COMMAND | _LAST, command),
+        _value(context_id, _LAST, identifier),
+    )
+
+
+def _value(context_id: int, control: int, data: bytes) -> P_DATA:
+    primitive = P_DATA()
+    primitive.presentation_data_value_list = [[context_id, bytes((control,)) + data]]  # type: ignore[list-item]
+    return primitive
 
 
 def _command_set(elements: Sequence[bytes]) -> bytes:

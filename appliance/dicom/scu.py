@@ -391,7 +391,8 @@ def _send(association: QuietAssociation, request: Any, context_id: int) -> None:
         largest = association.dimse.maximum_pdu_size
         if not largest or len(identifier) + _LARGEST_FIND_COMMAND <= largest:
             sop_class = str(request.AffectedSOPClassUID)
-            association.dul.send_pdu(find_request(context_id, sop_class, identifier))
+            for part in find_request(context_id, sop_class, identifier):
+                association.dul.send_pdu(part)
             return
     association.dimse.send_msg(request, context_id)
 
