@@ -69,7 +69,7 @@ class Retriever:
     def give_up(self, remote: RemoteAE, mapped: str, sentence: str) -> Retrieval:
         """Register that a study, by its mapped UID, could not even be listed, and pause it."""
         number = self.catalogue.begin_retrieval(mapped, remote.name, "find", 0)
-        next_attempt = self._next_attempt(remote, mapped)
+        next_attempt = self._next_attempt(remote, mapped, progress=False)
         self.catalogue.end_retrieval(number, "failed", sentence, 0, next_attempt)
         return Retrieval("failed", 0, 0, sentence, next_attempt)
 
@@ -91,7 +91,9 @@ class Retriever:
             result, sentence = "complete", ""
         elif arrived:
             result = "partial"
-        next_attempt = None if not missing else self._next_attempt(plan.remote, plan.mapped)
+        next_attempt = None
+        if missing:
+            next_attempt = self._next_attempt(plan.remote, plan.mapped, progress=bool(arrived))
         self.catalogue.end_retrieval(number, result, sentence, arrived, next_attempt)
         return Retrieval(result, arrived, missing, sentence, next_attempt)
 
@@ -130,10 +132,13 @@ class Retriever:
             if time.monotonic() > end:
                 return
 
-    def _next_attempt(self, remote: RemoteAE, mapped: str) -> float:
-        """Each attempt begins with the first method, so that several count as one failure."""
+    def _next_attempt(self, remote: RemoteAE, mapped: str, progress: bool) -> float:
+        """When to try again; the pause does not grow while there is progress.
+
+        Each attempt begins with the first method, so that several count as one failure.
+        """
         failures = -(-self.catalogue.attempts(mapped, remote.name) // len(_methods(remote)))
-        return self.clock() + pause(self.query, failures)
+        return self.clock() + pause(self.query, 1 if progress else failures)
 
     def _explain(
         self, remote: RemoteAE, method: Method, answer: SubOperations, outstanding: Outstanding

@@ -232,6 +232,7 @@ class RemoteSchedule:
         """Whether asking for something else is futile, too."""
         if failure.kind not in _PERHAPS_DOWN:
             return failure.kind in _REMOTE_IS_DOWN
+        self._beat()
         try:
             self.rounds.planner.requestor.echo(self.remote)
         except RequestFailed as silence:
@@ -280,7 +281,7 @@ class RemoteSchedule:
             for study in studies:
                 if self._stopping.is_set():
                     return
-                fetched.append(self._fetch(study, by_hand=True))
+                fetched.append(self._fetch_by_hand(study))
                 self._note_progress(request, len(studies), fetched)
         except Exception as error:
             failure = self._failure(error)
@@ -290,6 +291,15 @@ class RemoteSchedule:
             return
         self._reached_by_hand()
         self._finish(request, *_outcome(self.remote, fetched))
+
+    def _fetch_by_hand(self, study: str) -> Fetched:
+        """Fetch what is missing, whatever pause is running; a study that fails stops no other."""
+        try:
+            return self._fetch(study, by_hand=True)
+        except RequestFailed as failure:
+            if self._is_down(failure):
+                raise
+            return Fetched(0, 0, Retrieval("failed", 0, 0, failure.sentence))
 
     def _reached_by_hand(self) -> None:
         """Somebody has mended what was wrong: the watch list need not wait any longer."""
@@ -320,7 +330,8 @@ class RemoteSchedule:
         keys = {"PatientID": request.patient_id, "AccessionNumber": request.accession}
         asked = {keyword: value for keyword, value in keys.items() if value}
         found = self.rounds.planner.requestor.find(self.remote, "STUDY", asked)
-        return [match.study for match in found if match.study and _answers(request, match)]
+        studies = (match.study for match in found if match.study and _answers(request, match))
+        return list(dict.fromkeys(studies))
 
 
 def _answers(request: FetchRequest, match: Match) -> bool:
@@ -331,12 +342,12 @@ def _answers(request: FetchRequest, match: Match) -> bool:
 
 
 def _outcome(remote: RemoteAE, fetched: Sequence[Fetched]) -> tuple[str, str]:
-    if not any(one.listed for one in fetched):
-        return "failed", f"{remote.name} has no such study, or no images of it"
     unfinished = [
         one.retrieval for one in fetched if one.retrieval and one.retrieval.result != "complete"
     ]
     arrived = sum(one.arrived for one in fetched)
-    if not unfinished:
-        return "complete", f"{arrived} instances fetched, {len(fetched)} studies complete"
-    return "partial" if arrived else "failed", unfinished[-1].sentence
+    if unfinished:
+        return "partial" if arrived else "failed", unfinished[-1].sentence
+    if not any(one.listed for one in fetched):
+        return "failed", f"{remote.name} has no such study, or no images of it"
+    return "complete", f"{arrived} instances fetched, {len(fetched)} studies complete"

@@ -145,6 +145,17 @@ def test_pauses_grow_per_remote_and_begin_anew_when_it_is_complete(stage: Stage)
     assert stage.catalogue.attempts(stage.mapped(STUDY), PACS.name) == 0
 
 
+def test_a_large_study_that_comes_in_parts_is_not_punished_for_it(stage: Stage) -> None:
+    stage.remote.held = images("P1", STUDY, 3)
+    for part in range(1, 3):
+        stage.remote.sends = lambda study, part=part: part
+        planned = stage.planner.plan(PACS, STUDY)
+        assert stage.retriever().retrieve(planned).next_attempt == MORNING + 60
+    stage.remote.sends = lambda study: 0
+    planned = stage.planner.plan(PACS, STUDY)
+    assert stage.retriever().retrieve(planned).next_attempt == MORNING + 240
+
+
 def test_a_pause_never_exceeds_the_longest() -> None:
     query = replace(QUERY, retry_first=7, retry_longest=100)
     assert [pause(query, n) for n in (0, 1, 2, 3, 4, 5, 6)] == [7, 7, 14, 28, 56, 100, 100]

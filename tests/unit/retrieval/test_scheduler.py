@@ -11,9 +11,10 @@ import pytest
 
 from appliance.archive.catalogue import CatalogueFailed
 from appliance.archive.requests import FetchRequest
+from appliance.dicom.matches import Level, Match
 from appliance.retrieval import scheduler
 from appliance.retrieval.scheduler import RemoteSchedule
-from appliance.settings.model import Watch
+from appliance.settings.model import RemoteAE, Watch
 from tests.unit.retrieval.stage import MORNING, PACS, QUERY, Stage, failure, images
 
 P1 = Watch("P1")
@@ -352,6 +353,36 @@ def test_by_hand_of_a_remote_that_may_not_be_queried(stage: Stage) -> None:
     number = stage.requests.ask_fetch("main", patient_id="P1")
     turn(stage, stage.schedule(pacs=replace(PACS, query=False)))
     assert "set query = true for it in the settings" in ended(stage, number).sentence
+
+
+def test_by_hand_a_study_that_is_found_several_times_is_fetched_once(stage: Stage) -> None:
+    stage.remote.held = images("P1", "1.1")
+    once = stage.remote.find
+
+    def twice(remote: RemoteAE, level: Level, keys: dict[str, str]) -> Iterator[Match]:
+        found = list(once(remote, level, keys))
+        yield from [*found, *found]
+
+    stage.remote.find = twice  # type: ignore[method-assign]
+    number = stage.requests.ask_fetch("main", patient_id="P1")
+    turn(stage, stage.schedule())
+    assert moves(stage) == ["MOVE 1.1"]
+    assert ended(stage, number).sentence == "2 instances fetched, 1 studies complete"
+
+
+def test_by_hand_a_study_that_fails_stops_no_other(stage: Stage) -> None:
+    stage.remote.held = [*images("P1", "1.1"), *images("P1", "1.2")]
+
+    def refuse_the_first(service: str) -> None:
+        if stage.remote.asked[-1] == "FIND SERIES 1.1":
+            raise failure("status", "refused")
+
+    stage.remote.before = refuse_the_first
+    number = stage.requests.ask_fetch("main", patient_id="P1")
+    turn(stage, stage.schedule())
+    assert moves(stage) == ["MOVE 1.2"]
+    request = ended(stage, number)
+    assert (request.outcome, request.sentence, request.arrived) == ("partial", "refused", 2)
 
 
 def test_a_request_that_is_withdrawn_harms_nobody(stage: Stage) -> None:
