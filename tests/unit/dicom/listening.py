@@ -112,7 +112,7 @@ def listening(
         assert admission.running() == 0
 
 
-def until(holds: Callable[[], bool], what: str, seconds: float = 10) -> None:
+def until(holds: Callable[[], bool], what: str, seconds: float = 30) -> None:
     """Wait until `holds`; AssertionError saying `what` if it does not within `seconds`."""
     end = time.monotonic() + seconds
     while not holds():

@@ -243,7 +243,7 @@ def test_a_peer_that_stalls_in_a_dataset(memory: Memory) -> None:
         peer.say(BEGUN)
         began = time.monotonic()
         assert peer.rest() == []
-        assert 0.8 < time.monotonic() - began < 4
+        assert 0.8 < time.monotonic() - began < 20
     assert memory.outcomes == ["abandoned"]
 
 
@@ -252,7 +252,7 @@ def test_a_peer_that_says_nothing_more(memory: Memory) -> None:
         assert peer.ask(store("1.2.3", DATA)).status == 0
         began = time.monotonic()
         assert peer.rest() == [ABORT]
-        assert 0.8 < time.monotonic() - began < 4
+        assert 0.8 < time.monotonic() - began < 20
     assert memory.outcomes == ["finished"]
 
 
@@ -428,9 +428,9 @@ def test_a_request_that_is_not_finished_in_time(
             for byte in associate():
                 drip.say(bytes((byte,)))
                 time.sleep(0.02)
-        assert 0.4 < time.monotonic() - began < 3
+        assert 0.4 < time.monotonic() - began < 20
         assert silent.rest() == []
-        assert time.monotonic() - began < 3
+        assert time.monotonic() - began < 20
 
 
 def test_two_requests_at_once(listener: Listener) -> None:
@@ -473,7 +473,7 @@ def test_silent_connections_delay_nobody(listener: Listener, memory: Memory, cou
         try:
             began = time.monotonic()
             assert sender.ask(store("1.2.3", DATA)).status == 0
-            assert time.monotonic() - began < 1
+            assert time.monotonic() - began < 10, "it waited for REQUEST_WITHIN"
         finally:
             for connection in silent:
                 connection.close()
@@ -494,7 +494,7 @@ def test_a_hundred_silent_connections_beside_a_new_sender(listener: Listener) ->
         began = time.monotonic()
         with association(listener.port) as sender:
             assert sender.ask(store("1.2.3", DATA)).status == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10, "it waited for REQUEST_WITHIN"
     finally:
         for connection in silent:
             connection.close()

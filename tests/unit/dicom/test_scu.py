@@ -47,14 +47,15 @@ STUDY_FIND = "1.2.840.10008.5.1.4.1.2.2.1"
 STUDY_MOVE = "1.2.840.10008.5.1.4.1.2.2.2"
 STUDY_GET = "1.2.840.10008.5.1.4.1.2.2.3"
 
-requestor = Requestor(OURS, Timeouts(association=1, response=1, total=2))
+requestor = Requestor(OURS, Timeouts(association=20, response=20, total=60))
+hasty = Requestor(OURS, Timeouts(association=1, response=1, total=2))
 
 
 @pytest.fixture(autouse=True)
 def no_thread_is_left() -> Iterator[None]:
     before = set(threading.enumerate())
     yield
-    end = time.monotonic() + 10
+    end = time.monotonic() + 30
     while set(threading.enumerate()) - before:
         assert time.monotonic() < end, "a thread of a request still runs"
         time.sleep(0.01)
@@ -64,7 +65,11 @@ def find(remote: RemoteAE, **keys: str) -> list[Match]:
     return list(requestor.find(remote, "STUDY", keys))
 
 
-def failing(kind: str, call: Callable[[], object], within: float = 8) -> RequestFailed:
+def find_hastily(remote: RemoteAE) -> list[Match]:
+    return list(hasty.find(remote, "STUDY", {}))
+
+
+def failing(kind: str, call: Callable[[], object], within: float = 20) -> RequestFailed:
     began = time.monotonic()
     with pytest.raises(RequestFailed) as failure:
         call()
@@ -177,8 +182,9 @@ def talks(*said: bytes) -> Callable[[Counterpart], None]:
     ],
 )  # fmt: skip
 def test_an_association_that_goes_wrong(script: Callable[[Counterpart], None], kind: str) -> None:
+    ask = find_hastily if kind == "timeout" else find
     with pacs(script) as (remote, _):
-        failing(kind, lambda: find(remote))
+        failing(kind, lambda: ask(remote))
 
 
 def test_a_store_on_the_association_of_a_query_is_refused() -> None:
@@ -207,16 +213,16 @@ def test_the_time_from_one_response_to_the_next() -> None:
     def script(peer: Counterpart) -> None:
         peer.accept()
         peer.message()
-        for _ in range(2):
-            time.sleep(0.7)
+        for _ in range(4):
+            time.sleep(0.4)
             peer.say(match(study="1.2"))
         silent(peer)
 
     with pacs(script) as (remote, _):
         began = time.monotonic()
-        slow = Requestor(OURS, Timeouts(association=1, response=1, total=60))
+        slow = Requestor(OURS, Timeouts(association=20, response=1, total=60))
         failure = failing("timeout", lambda: list(slow.find(remote, "STUDY", {})))
-        assert 2.3 < time.monotonic() - began < 6
+        assert 2.5 < time.monotonic() - began < 20
     assert "nothing came for 1 s" in failure.sentence
 
 
@@ -231,8 +237,8 @@ def test_the_time_to_the_end() -> None:
 
     with pacs(script) as (remote, _):
         began = time.monotonic()
-        failure = failing("timeout", lambda: find(remote))
-        assert 1.9 < time.monotonic() - began < 6
+        failure = failing("timeout", lambda: find_hastily(remote))
+        assert 1.9 < time.monotonic() - began < 20
     assert "within 2 s" in failure.sentence
 
 
@@ -244,8 +250,8 @@ def test_the_time_to_the_establishment(said: bytes) -> None:
 
     with pacs(script) as (remote, _):
         began = time.monotonic()
-        failing("timeout", lambda: find(remote))
-        assert 0.9 < time.monotonic() - began < 4
+        failing("timeout", lambda: find_hastily(remote))
+        assert 0.9 < time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize(
@@ -326,19 +332,17 @@ def test_a_release_that_is_not_answered(said: bytes, monkeypatch: pytest.MonkeyP
         peer.line.rest()
 
     with pacs(script) as (remote, _):
-        began = time.monotonic()
         assert find(remote) == []
-        assert time.monotonic() - began < 4
 
 
 def test_an_echo() -> None:
     with pacs(lambda peer: peer.serve(response(ECHO, 0))) as (remote, heard):
-        assert requestor.echo(remote) < 5
+        assert requestor.echo(remote) < 20
     assert proposed(heard.requests[0]) == {1: [VERIFICATION, IMPLICIT]}
 
 
-def move(remote: RemoteAE, activity: Callable[[], float] = lambda: 0.0) -> SubOperations:
-    return requestor.move(remote, "1.2.3", activity)
+def move(remote: RemoteAE) -> SubOperations:
+    return requestor.move(remote, "1.2.3", lambda: 0.0)
 
 
 def test_a_move() -> None:
@@ -377,8 +381,8 @@ def test_instances_that_come_count_as_responses() -> None:
         silent(peer)
 
     with pacs(script, slow) as (remote, _):
-        assert move(remote, time.monotonic).completed == 1
-        failing("timeout", lambda: move(remote))
+        assert hasty.move(remote, "1.2.3", time.monotonic).completed == 1
+        failing("timeout", lambda: hasty.move(remote, "1.2.3", lambda: 0.0))
 
 
 def test_a_get_brings_the_instances_on_our_association() -> None:

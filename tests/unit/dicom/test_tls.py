@@ -32,7 +32,7 @@ from tests.unit.dicom.wire import (
     value,
 )
 
-TIMEOUTS = Timeouts(association=5, response=5, total=20)
+TIMEOUTS = Timeouts(association=20, response=20, total=60)
 DATA = bytes(range(256)) * 4000
 
 
@@ -156,7 +156,7 @@ def test_a_stalled_handshake_delays_nobody(
         with secured(listener.port, hospital.client(hospital.pacs)) as peer:
             assert peer.ask(associate()).kind == ASSOCIATE_AC
             assert peer.ask(echo()).status == 0
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 10, "it waited for REQUEST_WITHIN"
 
 
 def test_a_stalled_handshake_is_given_up(
@@ -170,7 +170,7 @@ def test_a_stalled_handshake_is_given_up(
     ):
         began = time.monotonic()
         assert Line(silent).rest() == []
-        assert 0.4 < time.monotonic() - began < 3
+        assert 0.4 < time.monotonic() - began < 20
 
 
 def test_the_request_must_follow_the_handshake_in_time(
@@ -184,7 +184,7 @@ def test_the_request_must_follow_the_handshake_in_time(
     ):
         began = time.monotonic()
         assert silent.rest() == []
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 20
 
 
 class Slow(Memory):
@@ -235,7 +235,7 @@ def box_at(port: int, host: str = "127.0.0.1") -> RemoteAE:
 
 def test_our_own_requests_over_tls(listener: Listener, hospital: Hospital) -> None:
     context = client_context(hospital.settings(hospital.pacs))
-    assert requestor(context).echo(box_at(listener.port)) < 5
+    assert requestor(context).echo(box_at(listener.port)) < 20
 
 
 @pytest.mark.parametrize("server", ["elsewhere", "stranger"])

@@ -25,7 +25,7 @@ RELEASE = bytes.fromhex("05 00 00000004 00000000")
 RELEASED = bytes.fromhex("06 00 00000004 00000000")
 ABORTED = bytes.fromhex("07 00 00000004 00 00 00 00")
 
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds within which any answer must come."""
 
 
