@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import signal
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -21,8 +22,19 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
 
 
 def main() -> int:
-    """Measure, print the table, keep the results; exit status 1 when a target is missed."""
+    """Run the command; return the exit status."""
     options = _parser().parse_args()
+    # What started this may end it: everything started here ends with it.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        return measure(options)
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+
+
+def measure(options: argparse.Namespace) -> int:
+    """Measure, print the table, keep the results; exit status 1 when a target is missed."""
     machine = facts()
     bench = Bench(
         folder=options.folder.resolve(),
