@@ -400,9 +400,10 @@ def _send(association: QuietAssociation, request: Any, context_id: int) -> None:
 def _require_established(remote: RemoteAE, association: QuietAssociation, title: str) -> None:
     if association.is_established:
         return
-    answer = association.acceptor.primitive
+    # Of a connection that is closed again already, pynetdicom does not look for the answer.
+    answer = association.acceptor.primitive or association.dul.receive_pdu(wait=False)
     where = f"{remote.name} ({remote.host}:{remote.port})"
-    if isinstance(answer, A_ASSOCIATE) and association.is_rejected:
+    if isinstance(answer, A_ASSOCIATE) and answer.result:
         raise RequestFailed("rejected", _rejection_sentence(remote, answer, title))
     if isinstance(answer, A_ASSOCIATE):
         raise RequestFailed(

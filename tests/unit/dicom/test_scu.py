@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import pytest
+from pynetdicom.acse import ACSE
 
 from appliance.dicom.matches import Match, study_identifier
 from appliance.dicom.scu import RequestFailed, Requestor, SubOperations
@@ -266,13 +267,29 @@ def test_the_time_to_the_establishment(said: bytes) -> None:
     ],
 )
 def test_a_rejection_says_who_can_mend_it(rejection: tuple[int, int, int], words: str) -> None:
+    with pacs(rejects(*rejection)) as (remote, _):
+        assert words in failing("rejected", lambda: find(remote)).sentence
+
+
+def rejects(*rejection: int) -> Callable[[Counterpart], None]:
     def script(peer: Counterpart) -> None:
         assert peer.line.hear() is not None
         peer.say(pdu(3, bytes((0, *rejection))))
         assert peer.line.hear() is None
 
-    with pacs(script) as (remote, _):
-        assert words in failing("rejected", lambda: find(remote)).sentence
+    return script
+
+
+def test_a_rejection_that_comes_before_anybody_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = ACSE.send_request
+
+    def send_and_dawdle(self: ACSE) -> None:
+        send(self)
+        self.dul.join(20)
+
+    monkeypatch.setattr(ACSE, "send_request", send_and_dawdle)
+    with pacs(rejects(1, 1, 3)) as (remote, _):
+        assert "AE title" in failing("rejected", lambda: find(remote)).sentence
 
 
 def test_a_service_that_is_not_offered() -> None:
