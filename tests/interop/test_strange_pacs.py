@@ -55,7 +55,7 @@ T = TypeVar("T")
 
 PATIENT = "WATCHED-4711"
 TITLE = "HAPPY_netty"
-TIMEOUTS = Timeouts(association=3, response=2, total=5)
+TIMEOUTS = Timeouts(association=10, response=6, total=12)
 PATIENCE = 30.0
 """Seconds within which a test must see what it waits for."""
 
