@@ -4,12 +4,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pydicom
 from pydicom.dataset import Dataset
 
+from appliance.images.decoders import Proof, prove_in_subprocess
 from appliance.images.deidentify import Deidentifier
 from appliance.service import Place, Service
 from appliance.settings.model import Images, LocalAE, Query, RemoteAE, Settings, Storage, Timeouts
@@ -21,7 +24,7 @@ PROMPT = Query(
     settle=1,
     retry_first=1,
     retry_longest=2,
-    timeouts=Timeouts(association=10, response=20),
+    timeouts=Timeouts(association=30, response=30),
 )
 """Asks every second, so that a test sees several rounds."""
 
@@ -32,7 +35,7 @@ def settings(
     """Settings for a test: loopback only, one render worker, a reserve that every disk has."""
     return Settings(
         revision=1,
-        ae=LocalAE(title=TITLE, port=port, address="127.0.0.1", **(ae or {})),
+        ae=LocalAE(**{"title": TITLE, "port": port, "address": "127.0.0.1", **(ae or {})}),
         remotes=remotes,
         images=others.pop("images", Images(workers=1)),
         storage=Storage(reserve=1 << 20),
@@ -79,7 +82,7 @@ class Box:
         """What maps a UID as the box does."""
         return Deidentifier(self.settings.images.deidentify, self.place.key)
 
-    def until(self, holds: Callable[[], bool], what: str, seconds: float = 40) -> None:
+    def until(self, holds: Callable[[], bool], what: str, seconds: float = 90) -> None:
         """Wait until `holds`; AssertionError with what the box says if it does not."""
         end = time.monotonic() + seconds
         while not holds():
@@ -89,13 +92,20 @@ class Box:
             time.sleep(0.05)
 
 
+@cache
+def _proofs() -> tuple[Proof, ...]:
+    """What this machine decodes: the same for every box of a test run."""
+    return prove_in_subprocess()
+
+
 @contextmanager
 def box(folder: Path, wanted: Settings, *, scheduled: bool = True) -> Iterator[Box]:
     """Run a box on `folder` until the block ends."""
     place = Place(folder / "data", folder / "state")
     for each in (place.data, place.state):
         each.mkdir(parents=True, exist_ok=True)
-    service = Service(wanted, place, scheduled)
+    with patch("appliance.service.prove_in_subprocess", _proofs):
+        service = Service(wanted, place, scheduled)
     service.start()
     try:
         yield Box(service, place, wanted)
