@@ -276,11 +276,13 @@ class Requestor:
     ) -> RequestFailed:
         association.connection.cut()
         if elapsed >= self.timeouts.total:
-            limit = f"the request was not finished within {self.timeouts.total} s"
+            limit, timer = f"the request was not finished within {self.timeouts.total} s", "total"
         else:
-            limit = f"nothing came for {self.timeouts.response} s"
+            limit, timer = f"nothing came for {self.timeouts.response} s", "response"
         return RequestFailed(
-            "timeout", f"{remote.name} was too slow ({limit}); the connection was closed"
+            "timeout",
+            f"{remote.name} was too slow ({limit}); the connection was closed; its administrator "
+            f"must find out what keeps it, or query.timeouts.{timer} must be longer",
         )
 
     @contextmanager
@@ -431,7 +433,7 @@ def _rejection_sentence(remote: RemoteAE, answer: A_ASSOCIATE, title: str) -> st
         (3, 2): "it has too many associations open; it will be asked again",
     }
     key = (int(answer.result_source or 0), int(answer.diagnostic or 0))
-    reason = reasons.get(key, f"source {key[0]}, reason {key[1]}")
+    reason = reasons.get(key, f"its own log says why (source {key[0]}, reason {key[1]})")
     return f"{remote.name} rejected the association: {reason}"
 
 

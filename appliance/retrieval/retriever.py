@@ -155,7 +155,9 @@ class Retriever:
             return (
                 f"{remote.name} answered the C-MOVE ({status}) but nothing arrived: its "
                 f"administrator must check that {self.ae.title} is registered with this box's "
-                f"present address and port {self.ae.port}, and that a firewall lets it through"
+                f"present address and port {self.ae.port}, and that a firewall lets it through; if "
+                "this box rejected its association (the events tell), name its title and address "
+                "in calls_as and calls_from"
             )
         if answer.status in _OUT_OF_RESOURCES:
             return f"{remote.name} is out of resources ({status}); it will be asked again"
