@@ -29,6 +29,7 @@ from tests.unit.dicom.wire import (
     ECHO_CONTEXT,
     EXPLICIT,
     IMPLICIT,
+    RELEASE,
     SECONDARY_CAPTURE,
     VERIFICATION,
     Answer,
@@ -476,7 +477,11 @@ def test_what_inflates_without_end_meets_the_reserve(tmp_path: Path) -> None:
         assert kept.nothing_kept
 
 
-@pytest.mark.parametrize("end", [ABORTED, b"", store("1.2.4", b"")], ids=["abort", "lost", "mixed"])
+@pytest.mark.parametrize(
+    "end",
+    [ABORTED, RELEASE, b"", store("1.2.4", b"")],
+    ids=["abort", "release", "lost", "another store"],
+)
 @pytest.mark.parametrize("size", [10, 400, 90_000])
 def test_an_instance_that_is_broken_off_leaves_nothing(
     tmp_path: Path, end: bytes, size: int
