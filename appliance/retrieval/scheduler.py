@@ -253,10 +253,10 @@ class RemoteSchedule:
 
     def _failed(self, failure: RequestFailed) -> float:
         rounds = self.rounds
-        failures = rounds.catalogue.remote_state(self.remote.name).failures + 1
-        next_attempt = rounds.clock() + pause(rounds.query, failures)
+        before = rounds.catalogue.remote_state(self.remote.name)
+        next_attempt = rounds.clock() + pause(rounds.query, before.failures + 1)
         rounds.catalogue.remote_failed(self.remote.name, failure.sentence, next_attempt)
-        if failures == 1:
+        if before.failure != failure.sentence:
             rounds.catalogue.event("warning", self.remote.name, failure.sentence)
         LOGGER.warning("%s", failure.sentence)
         return next_attempt

@@ -489,8 +489,6 @@ def test_the_honest_one_waits_for_nobody(tmp_path: Path) -> None:
         ("lies_about_what_it_sent", "nothing arrived: its administrator must check"),
         ("comments_on_the_patient", "status 0xC001"),
         ("cuts_the_pixels_short", "were refused by this box, the last one with 0xC000"),
-        ("says_nothing", f"nothing came for {TIMEOUTS.response} s); the connection was closed"),
-        ("pends_for_ever", "or query.timeouts.total must be longer"),
         ("sends_under_another_title", "name its title and address in calls_as and calls_from"),
         ("sends_from_another_address", "name its title and address in calls_as and calls_from"),
     ],
@@ -508,6 +506,24 @@ def test_a_study_of_which_nothing_comes_is_tried_again(
     assert second.begun_at >= first.next_attempt
     assert not hospital.complete(name)
     # It was reached: the study waits, not the remote.
+    assert hospital.service.catalogue.remote_state(name).failures == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        ("says_nothing", f"nothing came for {TIMEOUTS.response} s); the connection was closed"),
+        ("pends_for_ever", "or query.timeouts.total must be longer"),
+    ],
+)
+def test_a_study_for_which_nothing_ends_is_given_up_in_time(
+    hospital: Hospital, name: str, says: str
+) -> None:
+    (attempt,) = hospital.ended(name, 1)
+    assert (attempt.outcome, attempt.arrived) == ("failed", 0)
+    assert attempt.sentence is not None
+    assert says in attempt.sentence
+    assert _pause(attempt) == pytest.approx(1, abs=0.5)
     assert hospital.service.catalogue.remote_state(name).failures == 0
 
 
@@ -653,8 +669,8 @@ def test_a_study_that_cannot_be_listed_keeps_no_other_from_being_fetched(
 def test_a_remote_that_cannot_be_asked_is_left_alone_for_growing_pauses(
     hospital: Hospital, name: str, says: str
 ) -> None:
-    state = soon(lambda: hospital.failed(name, 2))
-    assert says in state.failure
+    times = 1 if name == "MUTE" else 2  # it takes as long as the longest timer
+    state = soon(lambda: hospital.failed(name, times), lambda state: says in state.failure)
     assert any(says in event for event in hospital.events(name))
     assert state.last_failed is not None
     assert state.next_attempt is not None

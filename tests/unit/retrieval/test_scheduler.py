@@ -133,6 +133,15 @@ def test_a_remote_that_is_down_is_left_for_growing_pauses_that_survive(stage: St
     assert stage.catalogue.remote_state("main").failures == 0
 
 
+def test_another_reason_is_another_event(stage: Stage) -> None:
+    schedule = stage.schedule(P1)
+    for kind, sentence in (("unreachable", "off"), ("unreachable", "off"), ("rejected", "no")):
+        stage.remote.failures["FIND STUDY"] = failure(kind, sentence)
+        turn(stage, schedule, 3600)
+    assert stage.events() == ["off", "no"]
+    assert stage.catalogue.remote_state("main").failures == 3
+
+
 def test_the_pause_has_a_longest(stage: Stage) -> None:
     stage.remote.failures["FIND STUDY"] = failure("rejected")
     schedule = stage.schedule(P1)
