@@ -15,7 +15,7 @@ from pathlib import Path
 import pydicom
 import pytest
 from pydicom.dataset import Dataset
-from pynetdicom import AE
+from pynetdicom import AE, evt
 from pynetdicom.dsutils import encode
 from pynetdicom.presentation import build_context
 
@@ -28,6 +28,7 @@ from tests.notify import notify_socket
 from tests.unit.deidentify.test_survivors import MARK, Marks, allowed, kept, plant
 from tools.hospital import corpus
 from tools.hospital.box import appliance
+from tools.hospital.sender import at_once
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # of pydicom, about what is planted
 
@@ -111,7 +112,13 @@ def send(port: int, datasets: Sequence[Dataset]) -> list[int]:
     statuses = []
     proposed = {(one.SOPClassUID, one.file_meta.TransferSyntaxUID) for one in datasets}
     contexts = [build_context(*pair) for pair in sorted(proposed)]
-    association = AE("PACS").associate("127.0.0.1", port, contexts, ae_title="HAPPY_netty")
+    association = AE("PACS").associate(
+        "127.0.0.1",
+        port,
+        contexts,
+        ae_title="HAPPY_netty",
+        evt_handlers=[(evt.EVT_CONN_OPEN, at_once)],
+    )
     assert association.is_established
     for dataset in datasets:
         try:

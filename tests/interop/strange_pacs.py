@@ -23,6 +23,8 @@ from pynetdicom.dimse_primitives import C_ECHO, C_FIND, C_GET, C_MOVE
 from pynetdicom.dsutils import decode, encode
 from pynetdicom.presentation import build_context
 
+from tools.hospital.sender import at_once
+
 IMPLICIT = "1.2.840.10008.1.2"
 VERIFICATION = "1.2.840.10008.1.1"
 FIND, MOVE, GET = (f"1.2.840.10008.5.1.4.1.2.2.{service}" for service in (1, 2, 3))
@@ -233,6 +235,7 @@ class StrangePacs:
             [build_context(CT, IMPLICIT)],
             ae_title=title,
             bind_address=(address, 0),
+            evt_handlers=[(evt.EVT_CONN_OPEN, at_once)],
         )
         if not association.is_established:
             return [-1 for _ in instances]

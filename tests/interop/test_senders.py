@@ -1,11 +1,9 @@
 """Senders that nobody here wrote: storescu, dcmsend, gdcmscu, Orthanc; and echoscu and the rest."""
 
 import json
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
@@ -19,7 +17,7 @@ from appliance.settings.model import Images, RemoteAE
 from tests.interop.boxes import SENDER, TITLE, Box, box, settings
 from tools.hospital import corpus, volume
 from tools.hospital.peers import ENVIRONMENT, Peer, free_port, orthanc, program
-from tools.hospital.sender import presentation
+from tools.hospital.sender import at_once, presentation
 
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
 BIG_ENDIAN, DEFLATED = "1.2.840.10008.1.2.2", "1.2.840.10008.1.2.1.99"
@@ -224,12 +222,6 @@ def test_every_real_file_of_our_classes(broad: Box, monkeypatch: pytest.MonkeyPa
         **dict.fromkeys(OF_ANOTHER_NAME, 0xA900),
     }
     assert broad.held > held + 150, "some of the files are the same instance"
-
-
-def at_once(event: evt.Event) -> None:
-    """Without Nagle's algorithm, for which each message would wait 40 ms."""
-    connected: Any = event.assoc.dul.socket
-    connected.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
 
 def test_dcmsend(broad: Box, tmp_path: Path) -> None:

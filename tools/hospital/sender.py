@@ -50,9 +50,20 @@ def _batches(files: Iterable[Path]) -> Iterator[tuple[list[Presentation], list[P
         yield proposed, [file for key in proposed for file in by_presentation[key]]
 
 
-def _at_once(event: evt.Event) -> None:
-    connection: Any = event.assoc.dul.socket
+def at_once(event: evt.Event) -> None:
+    """Make a fresh association of pynetdicom's fit for an SCU; a handler of `evt.EVT_CONN_OPEN`.
+
+    Without Nagle's algorithm, for which each message would wait 40 ms. And with answers for the
+    caller alone: the association's own reactor pauses too late now and then, takes an answer
+    that came quickly for a request of the peer's and drops it, so that the caller's `send_c_…`
+    waits in vain. An SCU has no requests to take.
+    """
+    association = event.assoc
+    connection: Any = association.dul.socket
     connection.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    dimse: Any = association.dimse
+    answer = dimse.get_msg
+    dimse.get_msg = lambda block=False: answer(block=True) if block else (None, None)
 
 
 def _associate(node: Node, proposed: list[Presentation], calling: str) -> Association:
@@ -63,7 +74,7 @@ def _associate(node: Node, proposed: list[Presentation], calling: str) -> Associ
         [build_context(sop_class, syntax) for sop_class, syntax in proposed],
         ae_title=node.title,
         max_pdu=0,
-        evt_handlers=[(evt.EVT_CONN_OPEN, _at_once)],
+        evt_handlers=[(evt.EVT_CONN_OPEN, at_once)],
     )
     if not association.is_established:
         raise NotStored(f"{node.title} at port {node.port} does not accept an association")
