@@ -30,6 +30,7 @@ from appliance.images.single import NotRendered, render_apart
 from appliance.service import Place, Service
 from appliance.settings.example import example
 from appliance.settings.model import RemoteAE, Settings
+from appliance.settings.patients import read_files
 from appliance.settings.problems import Problems
 from appliance.settings.reader import read_file
 
@@ -63,7 +64,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return int(options.command(options))
     except Problems as problems:
         for problem in problems.problems:
-            print(f"{options.settings}:{problem}", file=sys.stderr)
+            file = options.patients if problem.file else options.settings
+            print(f"{file}:{problem}", file=sys.stderr)
         return 1
     except (
         Failed,
@@ -121,6 +123,16 @@ def _settings_option(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _patients_option(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--patients",
+        type=Path,
+        default=None,
+        metavar="FILE",
+        help="a patients.csv, whose patients are watched, too",
+    )
+
+
 def _place_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
@@ -143,6 +155,7 @@ def _add_running(commands: Commands) -> None:
         commands, "run", _run, "Run the DICOM AE in the foreground, as systemd does, until SIGTERM."
     )
     _settings_option(run)
+    _patients_option(run)
     _place_options(run)
     status = _command(commands, "status", _status, "Show what is held, outstanding and rendered.")
     _place_options(status)
@@ -159,6 +172,7 @@ def _add_settings(commands: Commands) -> None:
         commands, "check", _check, "Say every mistake of a settings file; nothing if it is right."
     )
     check.add_argument("settings", type=Path, metavar="FILE")
+    _patients_option(check)
     _command(commands, "settings", _settings, "Print an annotated example of netty.toml.")
     conformance = _command(
         commands,
@@ -213,7 +227,7 @@ def _run(options: argparse.Namespace) -> int:
     asked = os.eventfd(0)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.eventfd_write(asked, 1))
-    service = Service(read_file(options.settings), _place(options))
+    service = Service(read_files(options.settings, options.patients), _place(options))
     service.start()
     os.read(asked, 8)
     service.stop()
@@ -221,7 +235,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    read_file(options.settings)
+    read_files(options.settings, options.patients)
     return 0
 
 

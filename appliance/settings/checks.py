@@ -9,6 +9,7 @@ from typing import Any
 
 from appliance.settings.kinds import did_you_mean, quoted
 from appliance.settings.model import TLS, LocalAE, Query, RemoteAE
+from appliance.settings.model import Network as NetworkSettings
 from appliance.settings.problems import Path
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -36,6 +37,8 @@ class Contradiction:
 def contradictions(reading: Reading) -> tuple[Contradiction, ...]:
     """Return all contradictions between settings; what was not read is not judged."""
     checks: tuple[Callable[[Reading], Iterator[Contradiction]], ...] = (
+        _two_ways_to_an_address,
+        _gateway_elsewhere,
         _same_port_twice,
         _nobody_to_trust,
         _tls_without_certificate,
@@ -56,6 +59,57 @@ def _entries(reading: Reading, table: str, key: str) -> list[tuple[Path, Any]]:
         for path, value in reading.values.items()
         if len(path) == 3 and path[0] == table and path[2] == key
     ]
+
+
+def _two_ways_to_an_address(reading: Reading) -> Iterator[Contradiction]:
+    network = reading.values.get(("network",))
+    if not isinstance(network, NetworkSettings):
+        return
+    if network.dhcp and network.address is not None:
+        yield Contradiction(
+            ("network", "address"),
+            "no fixed address beside dhcp = true",
+            quoted(network.address),
+            "keep one of the two: the address, or dhcp = true",
+        )
+    elif network.dhcp is False and network.address is None:
+        yield Contradiction(
+            ("network", "dhcp"),
+            "true, as no address is given",
+            "false",
+            'add a line such as address = "192.0.2.5/24", or write dhcp = true',
+        )
+
+
+def _gateway_elsewhere(reading: Reading) -> Iterator[Contradiction]:
+    network = reading.values.get(("network",))
+    if not isinstance(network, NetworkSettings) or network.gateway is None:
+        return
+    at: Path = ("network", "gateway")
+    if network.address is None:
+        yield Contradiction(
+            at,
+            "a gateway beside a fixed address only",
+            quoted(network.gateway),
+            "add address, or remove gateway: DHCP names it",
+        )
+        return
+    own = ipaddress.ip_interface(network.address)
+    gateway = ipaddress.ip_address(network.gateway)
+    if gateway == own.ip:
+        yield Contradiction(
+            at,
+            "the address of the router",
+            "the box's own address",
+            "write the router's, or remove gateway",
+        )
+    elif gateway not in own.network and not gateway.is_link_local:
+        yield Contradiction(
+            at,
+            f"an address in the box's network {own.network}",
+            quoted(network.gateway),
+            "correct the gateway, or the address and its length",
+        )
 
 
 def _same_port_twice(reading: Reading) -> Iterator[Contradiction]:

@@ -34,6 +34,14 @@ from appliance.settings.kinds import (
     Pseudonym,
     Whole,
 )
+from appliance.settings.places import (
+    Address,
+    Interface,
+    InterfaceAddress,
+    Serial,
+    SourceNetwork,
+    Zone,
+)
 from appliance.settings.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, TIB, Duration, Size
 
 Profile = Literal["broad", "strict"]
@@ -41,6 +49,7 @@ Unsolicited = Literal["discard", "store", "refuse"]
 Retrieve = Literal["auto", "move", "get"]
 Format = Literal["jpeg", "png", "webp"]
 Deidentify = Literal["basic", "clear"]
+Language = Literal["ja", "en"]
 
 KEY = "setting"
 
@@ -118,6 +127,101 @@ class Box:
     name: str = field(
         default="netty",
         metadata=_means(Name(), "What people call this box, on the status page and in logs."),
+    )
+    language: Language = field(
+        default="ja",
+        metadata=_means(
+            Choice.of(Language),
+            "The language of the status page, where the visitor's browser asks for neither.",
+        ),
+    )
+    timezone: str = field(
+        default="Asia/Tokyo",
+        metadata=_means(Zone(), "The time zone of the place where the box stands."),
+    )
+    serials: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(Serial()),
+            "The serial numbers of the boxes for which this file is. Any other refuses it. Empty: "
+            "it is for every box.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """How the box joins the network. A PC that runs the software leaves its network alone."""
+
+    dhcp: bool | None = field(
+        default=None,
+        metadata=_means(
+            Flag(),
+            "Whether the network tells the box its address. Absent: it does, unless address is "
+            "given.",
+            sample=False,
+        ),
+    )
+    address: str | None = field(
+        default=None,
+        metadata=_means(
+            InterfaceAddress(), "The box's fixed address, without DHCP.", sample="192.0.2.5/24"
+        ),
+    )
+    gateway: str | None = field(
+        default=None,
+        metadata=_means(
+            Address(),
+            "The router to other networks, beside a fixed address. Absent: only machines of the "
+            "same network are reached.",
+            sample="192.0.2.1",
+        ),
+    )
+    dns: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(Address()),
+            "The name servers. Empty: those that DHCP names.",
+        ),
+    )
+    ntp: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(ListOf(Host()), "The time servers. Empty: those that DHCP names."),
+    )
+    vlan: int | None = field(
+        default=None,
+        metadata=_means(
+            Whole(1, 4094),
+            "The number of the VLAN (IEEE 802.1Q) in which the box is. Absent: untagged.",
+            sample=20,
+        ),
+    )
+    interface: str | None = field(
+        default=None,
+        metadata=_means(
+            Interface(),
+            "The network interface to use, on a box with several. Absent: every wired one.",
+            sample="eth0",
+        ),
+    )
+
+    @property
+    def by_dhcp(self) -> bool:
+        """Whether the network tells the box its address."""
+        return self.address is None if self.dhcp is None else self.dhcp
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """The status page."""
+
+    allow_from: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(SourceNetwork()),
+            "The addresses and networks from which the page may be visited. Empty: from "
+            "everywhere.",
+        ),
     )
 
 
@@ -520,6 +624,8 @@ class Settings:
         )
     )
     box: Box = field(default=Box(), metadata=_table(Table(Box)))
+    network: Network = field(default=Network(), metadata=_table(Table(Network)))
+    panel: Panel = field(default=Panel(), metadata=_table(Table(Panel)))
     ae: LocalAE = field(default=LocalAE(), metadata=_table(Table(LocalAE)))
     tls: TLS | None = field(default=None, metadata=_table(Table(TLS)))
     remotes: tuple[RemoteAE, ...] = field(

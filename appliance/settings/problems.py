@@ -1,4 +1,4 @@
-"""Mistakes in netty.toml: where, which key, what was expected, what was found, what to do."""
+"""Mistakes in a file: where, which key, what was expected, what was found, what to do."""
 
 from __future__ import annotations
 
@@ -33,6 +33,7 @@ class Problem:
     """One mistake. Line and column count characters from 1, at the key or at its value.
 
     `key` is dotted (see `dotted`), and empty where the mistake is about the file as a whole.
+    `file` is empty for netty.toml.
     """
 
     line: int
@@ -41,6 +42,7 @@ class Problem:
     expected: str
     found: str
     remedy: str
+    file: str = ""
 
     def __str__(self) -> str:
         key = f"{self.key}: " if self.key else ""
@@ -51,10 +53,10 @@ class Problem:
 
 
 class Problems(Exception):
-    """All mistakes of a file, in the order in which they stand in it; never none."""
+    """All mistakes, file by file in the order in which they stand there; never none."""
 
     def __init__(self, problems: Iterable[Problem]) -> None:
-        self.problems = tuple(sorted(problems))
+        self.problems = tuple(sorted(problems, key=lambda each: (each.file, each)))
         super().__init__(self.problems)
 
     def __str__(self) -> str:

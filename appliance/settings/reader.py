@@ -13,10 +13,10 @@ from appliance.settings.kinds import Kind, Mistake, Pem, describe, did_you_mean,
 from appliance.settings.model import ListOf, Setting, Settings, Table, Tables, keys_of
 from appliance.settings.positions import Place
 from appliance.settings.problems import Path, Problem, Problems, dotted
-from appliance.settings.source import refuse_other_formats, text_of
+from appliance.settings.source import decoded, refuse_other_formats, text_of
 from appliance.settings.syntax import Document, parse
 
-__all__ = ["Problem", "Problems", "read", "read_file"]
+__all__ = ["Problem", "Problems", "read", "read_bytes", "read_file"]
 
 M = TypeVar("M")
 
@@ -36,6 +36,14 @@ def read(text: str) -> Settings:
     if settings is None:
         raise Problems(reader.problems)
     return settings
+
+
+def read_bytes(data: bytes) -> Settings:
+    """Return the settings of the content of a file, which may be cut behind its largest size.
+
+    Raises Problems with every mistake.
+    """
+    return read(decoded(data))
 
 
 def read_file(path: FilePath) -> Settings:

@@ -22,6 +22,7 @@ from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.records import RemoteState, Status
 from appliance.archive.requests import Requests
 from appliance.service import Place, Service
+from appliance.settings.model import Settings
 from appliance.settings.reader import read, read_file
 from tests.instances import study
 from tests.interop.strange_pacs import Call, StrangePacs
@@ -200,6 +201,37 @@ def test_every_mistake_has_its_place_and_a_remedy(run: Run, tmp_path: Path) -> N
         pattern = rf"{re.escape(str(file))}:{re.escape(place)}: expected .+, found .+; .+"
         assert re.fullmatch(pattern, line), line
     assert "port" in lines[1]
+
+
+def test_a_list_of_patients_is_checked_with_the_settings(run: Run, tmp_path: Path) -> None:
+    file, patients = tmp_path / "netty.toml", tmp_path / "list.csv"
+    file.write_text("revision = 1\n")
+    patients.write_text("patient_id,since\n77,2025-04-01\n")
+    assert run("check", file, "--patients", patients) == (0, "", "")
+    file.write_text("revision = 0\n")
+    patients.write_text("patient_id,since\n77,yesterday\n")
+    status, out, err = run("check", file, "--patients", patients)
+    assert (status, out) == (1, "")
+    first, second = err.splitlines()
+    assert first.startswith(f"{file}:1:12: revision: ")
+    assert second.startswith(f"{patients}:2:4: since: ")
+
+
+def test_the_service_watches_the_patients_of_a_list(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, patients = tmp_path / "netty.toml", tmp_path / "list.csv"
+    file.write_text("revision = 1\n")
+    patients.write_text("patient_id\n77\n")
+    watched: list[str] = []
+
+    def serve(settings: Settings, place: Place) -> Service:
+        watched.extend(entry.patient_id for entry in settings.watch)
+        raise cli.Failed("enough seen")
+
+    monkeypatch.setattr(cli, "Service", serve)
+    run("run", "--settings", file, "--patients", patients, "--data", tmp_path)
+    assert watched == ["77"]
 
 
 @pytest.mark.parametrize("kind", ["missing", "folder", "empty", "binary", "utf-16"])

@@ -19,6 +19,21 @@ revision = 7
 
 [box]
 name = "検査室 2"
+language = "en"
+timezone = "Europe/Berlin"
+serials = ["A-1", "A-2"]
+
+[network]
+dhcp = false
+address = "192.0.2.1/24"
+gateway = "192.0.2.254"
+dns = ["192.0.2.53"]
+ntp = ["192.0.2.123", "ntp.example.org"]
+vlan = 20
+interface = "eth1"
+
+[panel]
+allow_from = ["192.0.2.0/24"]
 
 [ae]
 title = "NETTY_2"

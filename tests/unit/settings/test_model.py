@@ -13,6 +13,8 @@ from appliance.settings.model import (
     Images,
     ListOf,
     LocalAE,
+    Network,
+    Panel,
     Query,
     RemoteAE,
     Settings,
@@ -25,7 +27,20 @@ from appliance.settings.model import (
     setting_of,
 )
 
-CLASSES = (Settings, Box, LocalAE, TLS, RemoteAE, Query, Timeouts, Watch, Images, Storage)
+CLASSES = (
+    Settings,
+    Box,
+    Network,
+    Panel,
+    LocalAE,
+    TLS,
+    RemoteAE,
+    Query,
+    Timeouts,
+    Watch,
+    Images,
+    Storage,
+)
 FIELDS = [(model, of) for model in CLASSES for of in fields(model)]
 NAMES = [f"{model.__name__}.{of.name}" for model, of in FIELDS]
 

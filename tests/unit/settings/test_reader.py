@@ -12,6 +12,8 @@ from appliance.settings.model import (
     Box,
     Images,
     LocalAE,
+    Network,
+    Panel,
     Query,
     RemoteAE,
     Settings,
@@ -34,7 +36,17 @@ def problems(text):
 def test_a_whole_file_is_read():
     assert read(WHOLE) == Settings(
         revision=7,
-        box=Box("検査室 2"),
+        box=Box("検査室 2", "en", "Europe/Berlin", ("A-1", "A-2")),
+        network=Network(
+            dhcp=False,
+            address="192.0.2.1/24",
+            gateway="192.0.2.254",
+            dns=("192.0.2.53",),
+            ntp=("192.0.2.123", "ntp.example.org"),
+            vlan=20,
+            interface="eth1",
+        ),
+        panel=Panel(allow_from=("192.0.2.0/24",)),
         ae=LocalAE(
             title="NETTY_2",
             port=11112,
@@ -128,8 +140,8 @@ TLS_TABLE = f"[tls]\ncertificate = '''\n{CERTIFICATE}'''\nkey = '''\n{KEY}'''\n"
         ("revision=1\nrevison = 2", (2, 1), "revison", "did you mean revision?"),
         ("revision=1\n[remotes]", (2, 2), "remotes", "did you mean remote?"),
         ("revision=1\n[[remotes]]", (2, 3), "remotes", "did you mean remote?"),
-        ("revision=1\n[network]", (2, 2), "network", "the keys here are revision, box, ae, tls"),
-        ("revision=1\n[panel]\npassword = 'x'", (2, 2), "panel", "one that is not known"),
+        ("revision=1\n[firewall]", (2, 2), "firewall", "the keys here are revision, box, network"),
+        ("revision=1\n[audit]\nhost = 'x'", (2, 2), "audit", "one that is not known"),
         ("revision=1\n[ae]\n\ntitel = 'A'", (4, 1), "ae.titel", "did you mean title?"),
         ("revision=1\n[ae]\n'max-pdu' = 1", (3, 1), "ae.max-pdu", "did you mean max_pdu?"),
         ("revision=1\n[ae]\nquality = 1", (3, 1), "ae.quality", "it belongs under [images]"),
@@ -339,7 +351,7 @@ remotes = ["mian", "main"]
 since = "yesterday"
 [query]
 timeouts = { total = 1000, respons = "5 s" }
-[network]
+[firewall]
 dhcp = true
 """
     assert [(each.line, each.column, each.key) for each in problems(text)] == [
@@ -358,7 +370,7 @@ dhcp = true
         (17, 9, "watch[1].since"),
         (19, 22, "query.timeouts.total"),
         (19, 28, "query.timeouts.respons"),
-        (20, 2, "network"),
+        (20, 2, "firewall"),
     ]
 
 
