@@ -1,6 +1,7 @@
 """One command, `appliance`, for the box's services and for a technician's PC."""
 
 import argparse
+import grp
 import json
 import logging
 import os
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from appliance import __version__, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
@@ -34,8 +35,14 @@ from appliance.settings.patients import read_files
 from appliance.settings.problems import Problems
 from appliance.settings.reader import read_file
 
+if TYPE_CHECKING:
+    from appliance.provisioning.apply import Generations
+
 DEFAULT_SETTINGS = Path("netty.toml")
 DEFAULT_DATA = Path("data")
+
+READERS = "netty"
+"""The group whose members may read the box's settings."""
 
 _EPILOGUE = """\
 A new box, step by step:
@@ -98,6 +105,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_settings(commands)
     _add_remote(commands)
     _add_single_file(commands)
+    _add_box(commands)
     return parser
 
 
@@ -216,6 +224,40 @@ def _add_single_file(commands: Commands) -> None:
     deidentify.add_argument("target", type=Path, metavar="OUT.dcm")
     deidentify.add_argument("--profile", choices=("basic", "clear"), default="basic")
     _place_options(deidentify)
+
+
+def _add_box(commands: Commands) -> None:
+    settle = _command(
+        commands, "settle", _settle, "Make the settings that the box holds the active ones."
+    )
+    settle.add_argument(
+        "--restart", action="store_true", help="have the services take them now, if they changed"
+    )
+    provision = _command(
+        commands, "provision", _provision, "Take the settings that a USB stick brings, and answer."
+    )
+    provision.add_argument("stick", type=Path, metavar="DEVICE", help="or a folder in its place")
+    provision.add_argument(
+        "--unplugged", action="store_true", help="only note that this stick was pulled"
+    )
+    provision.add_argument(
+        "--data",
+        type=Path,
+        default=Path("/data"),
+        metavar="DIR",
+        help="where the archive's disk is mounted; without it the AE is not tried",
+    )
+    for parser in (settle, provision):
+        parser.add_argument(
+            "--generations",
+            type=Path,
+            default=Path("/state/settings"),
+            metavar="DIR",
+            help="where the box holds its settings",
+        )
+        parser.add_argument(
+            "--run", type=Path, default=Path("/run"), metavar="DIR", help="in place of /run"
+        )
 
 
 def _place(options: argparse.Namespace) -> Place:
@@ -396,3 +438,41 @@ def _deidentify(options: argparse.Namespace) -> int:
         pending.write([data])
         sync_directories(pending.settle())
     return 0
+
+
+def _settle(options: argparse.Namespace) -> int:
+    from appliance.provisioning.activation import Activation, settle
+    from appliance.provisioning.apply import Damaged
+
+    try:
+        settled = settle(_generations(options), Activation(options.run), restart=options.restart)
+    except Damaged as error:
+        raise Failed(f"{error}; a stick with netty.toml brings new settings") from None
+    logging.info("the settings are active" if settled else "no settings yet: waiting for a stick")
+    return 0
+
+
+def _provision(options: argparse.Namespace) -> int:
+    from appliance.provisioning.activation import Activation
+    from appliance.provisioning.visit import unplugged
+
+    if options.unplugged:
+        unplugged(options.stick, options.run)
+        return 0
+    # What was begun is taken back before the process ends.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    from appliance.trial import visit
+
+    activation = Activation(options.run, serves=os.path.ismount(options.data))
+    visit(_generations(options), activation).of(options.stick)
+    return 0
+
+
+def _generations(options: argparse.Namespace) -> "Generations":
+    from appliance.provisioning.apply import Generations
+
+    try:
+        group = grp.getgrnam(READERS).gr_gid
+    except KeyError:  # A PC has no such group.
+        group = None
+    return Generations(options.generations, group=group)

@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "appliance"
 
 ORDER = (
     *("settings", "archive", "images", "dicom", "retrieval", "service"),
-    *("fetching", "terminal", "cli", "__main__"),
+    *("fetching", "terminal", "trial", "cli", "__main__"),
 )
 """Each part may import the parts before it (section 3 of the design)."""
 
@@ -26,7 +26,7 @@ ASIDE = {
 }
 """Parts beside the order, with all that they may import."""
 
-COMPOSERS = {"service", "cli"}
+COMPOSERS = {"service", "trial", "cli"}
 """Only these put the parts together: they may import what stands aside as well."""
 
 

@@ -21,6 +21,8 @@ from appliance import cli, fetching, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.records import RemoteState, Status
 from appliance.archive.requests import Requests
+from appliance.provisioning.apply import Generations
+from appliance.provisioning.stick import Contents
 from appliance.service import Place, Service
 from appliance.settings.model import Settings
 from appliance.settings.reader import read, read_file
@@ -44,6 +46,8 @@ COMMANDS = (
     "fetch",
     "render",
     "deidentify",
+    "settle",
+    "provision",
 )
 SETTINGS = """\
 revision = 1
@@ -201,6 +205,38 @@ def test_every_mistake_has_its_place_and_a_remedy(run: Run, tmp_path: Path) -> N
         pattern = rf"{re.escape(str(file))}:{re.escape(place)}: expected .+, found .+; .+"
         assert re.fullmatch(pattern, line), line
     assert "port" in lines[1]
+
+
+def test_a_stick_with_a_mistake_is_answered_and_changes_nothing(run: Run, tmp_path: Path) -> None:
+    stick = tmp_path / "stick"
+    stick.mkdir()
+    (stick / "netty.toml").write_text("revision = 0\n")
+    places = ("--generations", tmp_path / "state", "--run", tmp_path / "run")
+    assert run("provision", stick, *places)[0] == 0
+    (answer,) = stick.glob("netty-result-*.txt")
+    assert "netty.toml:1:12: revision: expected a whole number" in answer.read_text("utf-8-sig")
+    report = json.loads((tmp_path / "run/netty-provision/report.json").read_text())
+    assert (report["outcome"], report["plugged"]) == ("rejected", True)
+    assert run("provision", stick, "--unplugged", *places)[0] == 0
+    report = json.loads((tmp_path / "run/netty-provision/report.json").read_text())
+    assert report["plugged"] is False
+    assert run("settle", *places)[0] == 0
+    assert not (tmp_path / "run/netty/settings").is_symlink()
+
+
+def test_settings_that_hold_are_settled_and_damaged_ones_named(run: Run, tmp_path: Path) -> None:
+    places = ("--generations", tmp_path / "state", "--run", tmp_path / "run")
+    generations = Generations(tmp_path / "state")
+    settings = b"revision = 3\n"
+    generations.make_current(generations.write(Contents(settings), 3, frozenset()))
+    assert run("settle", *places)[0] == 0
+    active = tmp_path / "run/netty/settings"
+    assert (active / "netty.toml").read_bytes() == settings
+    (active / "netty.toml").write_text("revision = 0\n")
+    status, _, err = run("settle", *places)
+    assert status == 1
+    assert "a stick with netty.toml brings new settings" in err
+    assert not active.is_symlink()
 
 
 def test_a_list_of_patients_is_checked_with_the_settings(run: Run, tmp_path: Path) -> None:

@@ -1,0 +1,50 @@
+"""The composition root of provisioning: what it takes for new settings to be good on this box.
+
+The parts are in `provisioning`, which does not know DICOM; here the C-ECHO comes to them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from appliance import __version__
+from appliance.dicom.scu import RequestFailed, Requestor
+from appliance.provisioning.activation import Activation
+from appliance.provisioning.apply import Generations, TrialFailed
+from appliance.provisioning.gate import BoxTrial, Check, NetworkUp, PageAnswers
+from appliance.provisioning.serial import serial_number
+from appliance.provisioning.visit import Visit
+from appliance.settings.model import RemoteAE, Settings, Timeouts
+
+_ECHO = Timeouts(association=5, response=5, total=10)
+
+_HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Under which address a listener on each of these is reached from this machine."""
+
+
+def ae_answers(settings: Settings) -> TrialFailed | None:
+    """C-ECHO to the box's own AE, as a remote would do it; return what is wrong now."""
+    ae = settings.ae
+    ourselves = RemoteAE("self", ae.title, _HERE.get(ae.address, ae.address), ae.port)
+    try:
+        Requestor(ae, _ECHO).echo(ourselves)
+    except RequestFailed as failure:
+        return TrialFailed(
+            f"The DICOM service does not answer with these settings: {failure.sentence}",
+            "Correct [ae]; if it is right, switch the box off and on, and try again.",
+        )
+    return None
+
+
+def visit(generations: Generations, activation: Activation, root: Path = Path("/")) -> Visit:
+    """Return how this box, whose file system is at `root`, is visited by a stick."""
+    echo: tuple[Check, ...] = (ae_answers,) if activation.serves else ()
+    checks: tuple[Check, ...] = (NetworkUp(activation.run), *echo, PageAnswers())
+    return Visit(
+        generations,
+        BoxTrial(activation, checks),
+        serial_number(root),
+        __version__,
+        activation.run,
+        {"status page": root / "state/panel/certificate.pem"},
+    )
