@@ -7,8 +7,9 @@ import logging
 import os
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from appliance import __version__, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.files import PendingFile, sync_directories
+from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests, RequestsFailed
 from appliance.archive.secret import KeyProblem
 from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
@@ -25,6 +27,13 @@ from appliance.dicom.scu import RequestFailed, Requestor
 from appliance.dicom.sop_classes import UNCOMPRESSED
 from appliance.dicom.tls import TLSProblem, client_context
 from appliance.fetching import Fetch, NobodyServes, fetch
+from appliance.health.banner import banner
+from appliance.health.budget import FAULT, Budget, cause_of
+from appliance.health.clock import set_forward
+from appliance.health.daemon import Daemon, show_lost
+from appliance.health.places import Places
+from appliance.health.reports import ServiceReport, write_report
+from appliance.health.verdict import read_verdict
 from appliance.images.decoders import prove_in_subprocess
 from appliance.images.deidentify import Malformed, deidentify_file
 from appliance.images.single import NotRendered, render_apart
@@ -37,6 +46,8 @@ from appliance.settings.reader import read_file
 
 if TYPE_CHECKING:
     from appliance.provisioning.apply import Generations
+
+LOGGER = logging.getLogger(__name__)
 
 DEFAULT_SETTINGS = Path("netty.toml")
 DEFAULT_DATA = Path("data")
@@ -58,6 +69,19 @@ class Failed(Exception):
     """A command that cannot be done; the text says what to do."""
 
 
+FAILURES = (
+    Failed,
+    RequestFailed,
+    CatalogueFailed,
+    RequestsFailed,
+    NobodyServes,
+    KeyProblem,
+    TLSProblem,
+    OSError,
+)
+"""What is no fault of this program: the text says what is wrong, and no trace is shown."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
@@ -74,20 +98,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = options.patients if problem.file else options.settings
             print(f"{file}:{problem}", file=sys.stderr)
         return 1
-    except (
-        Failed,
-        RequestFailed,
-        CatalogueFailed,
-        RequestsFailed,
-        NobodyServes,
-        KeyProblem,
-        TLSProblem,
-        OSError,
-    ) as error:
+    except FAILURES as error:
         print(f"appliance: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+    except Exception:
+        LOGGER.exception("a fault of this program")
+        return FAULT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -106,6 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_remote(commands)
     _add_single_file(commands)
     _add_box(commands)
+    _add_health(commands)
     return parser
 
 
@@ -165,6 +184,20 @@ def _add_running(commands: Commands) -> None:
     _settings_option(run)
     _patients_option(run)
     _place_options(run)
+    run.add_argument(
+        "--generation",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="a folder with netty.toml and perhaps patients.csv, in place of the two options",
+    )
+    run.add_argument(
+        "--report",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help="write report.json there every few seconds: how the AE is, for other programs",
+    )
     status = _command(commands, "status", _status, "Show what is held, outstanding and rendered.")
     _place_options(status)
     status.add_argument("--json", action="store_true", help="for programs")
@@ -260,19 +293,126 @@ def _add_box(commands: Commands) -> None:
         )
 
 
+def _add_health(commands: Commands) -> None:
+    recover = _command(
+        commands, "recover", _recover, "Bring the archive in order after a crash; run does so, too."
+    )
+    _place_options(recover)
+    led = _command(
+        commands, "led", _led, "Judge how the box is; show it by LED and console, tell others."
+    )
+    led.add_argument("--lost", action="store_true", help="only show that it is not known")
+    health = _command(commands, "health", _health, "Say how the box is; exit status 0: it works.")
+    health.add_argument("--json", action="store_true", help="for programs")
+    budget = _command(
+        commands,
+        "budget",
+        _budget,
+        "The restart budget: exit status 0 while the AE may be started.",
+    )
+    budget.add_argument(
+        "--count",
+        action="store_true",
+        help="count the end of the AE that systemd tells of (ExecStopPost=)",
+    )
+    clock = _command(
+        commands,
+        "clock",
+        _clock,
+        "Set the clock forward to the last time seen, if it is before that.",
+    )
+    for parser in (led, health, budget, clock):
+        parser.add_argument(
+            "--root",
+            type=Path,
+            default=Path("/"),
+            metavar="DIR",
+            help="where the box's files are (default: /)",
+        )
+
+
 def _place(options: argparse.Namespace) -> Place:
     return Place(options.data, options.state or options.data / "state")
 
 
 def _run(options: argparse.Namespace) -> int:
+    asked = _stop_asked()
+    if options.generation:
+        options.settings = options.generation / "netty.toml"
+        patients = options.generation / "patients.csv"
+        options.patients = patients if patients.exists() else None
+    report = options.report / "report.json" if options.report else None
+    try:
+        settings = read_files(options.settings, options.patients)
+        service = Service(settings, _place(options), report=report)
+        service.start()
+    except (Problems, *FAILURES) as error:
+        if report:
+            with suppress(OSError):  # What is wrong is printed, too.
+                write_report(report, ServiceReport(time.monotonic(), failure=str(error)))
+        raise
+    os.read(asked, 8)
+    service.stop()
+    return 0
+
+
+def _stop_asked() -> int:
+    """A descriptor from which 8 bytes can be read once SIGTERM or SIGINT has come."""
     # A lock taken in a signal's handler could be the one that the signal interrupted.
     asked = os.eventfd(0)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os.eventfd_write(asked, 1))
-    service = Service(read_files(options.settings, options.patients), _place(options))
-    service.start()
-    os.read(asked, 8)
-    service.stop()
+    return asked
+
+
+def _recover(options: argparse.Namespace) -> int:
+    place = _place(options)
+    place.folders.prepare()
+    open_recovered(place.folders).close()
+    return 0
+
+
+def _led(options: argparse.Namespace) -> int:
+    places = Places(options.root)
+    if options.lost:
+        # Told to stop, as at a shutdown, it has not died.
+        if os.environ.get("SERVICE_RESULT") != "success":
+            show_lost(places)
+        return 0
+    Daemon.of(places, __version__).run(_stop_asked())
+    return 0
+
+
+def _health(options: argparse.Namespace) -> int:
+    verdict = read_verdict(Places(options.root))
+    if options.json:
+        print(json.dumps(asdict(verdict), ensure_ascii=False, default=dict))
+    else:
+        print(banner(verdict), end="")
+    return 0 if verdict.colour == "green" else 1
+
+
+def _budget(options: argparse.Namespace) -> int:
+    budget = Budget(Places(options.root))
+    if options.count:
+        if cause := cause_of(os.environ):
+            budget.count(cause)
+        return 0
+    try:
+        budget.begin()
+    except OSError as error:
+        LOGGER.warning("the restart budget cannot be kept: %s", error)
+    if budget.spent():
+        raise Failed(
+            "the restart budget is spent: the AE crashed again and again, and is left alone; "
+            "switch the box off and on, or apply other settings"
+        )
+    return 0
+
+
+def _clock(options: argparse.Namespace) -> int:
+    if seconds := set_forward(Places(options.root)):
+        print(f"the clock was {seconds:.0f} s before the last time seen, and was set to that")
     return 0
 
 

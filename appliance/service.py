@@ -5,6 +5,7 @@ listener → storage → archive → rendering.
 """
 
 import logging
+import os
 import ssl
 import threading
 import time
@@ -14,7 +15,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from appliance.archive.catalogue import CatalogueFailed, Severity
+from appliance.archive.catalogue import CatalogueFailed, RemoteState, Severity
 from appliance.archive.files import Folders
 from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests, RequestsFailed
@@ -28,6 +29,13 @@ from appliance.dicom.sop_classes import UNCOMPRESSED
 from appliance.dicom.storage import Intake, Storage
 from appliance.dicom.tls import client_context, server_context
 from appliance.health.heartbeats import Heartbeats, Loop
+from appliance.health.reports import (
+    REPORT_EVERY,
+    RemoteReport,
+    ServiceReport,
+    SpaceReport,
+    write_report,
+)
 from appliance.health.watchdog import Watchdog
 from appliance.images.decoders import Proof, prove_in_subprocess
 from appliance.images.deidentify import Deidentifier
@@ -45,6 +53,15 @@ STOP_WITHIN = 10.0
 
 HOUSEKEEPING_EVERY = 60.0
 """Seconds between two rounds of retention."""
+
+REPORTS_WITHIN = 300.0
+"""Seconds within which a report must be made; a disk may be that slow."""
+
+COUNTED = (
+    *("studies", "series", "instances", "bytes", "pictures", "picture_bytes", "outstanding"),
+    *("incomplete", "missing", "expired", "rendered", "queued", "without_picture", "failed"),
+)
+"""The figures of the catalogue that a report tells."""
 
 REPEAT_AFTER = 600.0
 """Seconds after which the same rejected association is an event again."""
@@ -78,13 +95,22 @@ class Place:
 class Service:
     """The running AE. `start`, then `wait` or `stop`.
 
-    `scheduled` False leaves the watch list alone and serves only what is asked by hand.
+    `scheduled` False leaves the watch list alone and serves only what is asked by hand. `report`
+    names the file in which it tells others how it is.
     """
 
-    def __init__(self, settings: Settings, place: Place, scheduled: bool = True) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        place: Place,
+        scheduled: bool = True,
+        report: Path | None = None,
+    ) -> None:
         self._settings = settings
         self._folders = place.folders
         self._folders.prepare()
+        self._report = report
+        self._started = time.time()
         self._stopped = threading.Event()
         proofs = _Proofs(settings)
         self.catalogue = open_recovered(self._folders)
@@ -141,6 +167,10 @@ class Service:
             self._thread(schedule.name, schedule.run)
         self._heartbeats.expect(Loop("housekeeping", 10 * HOUSEKEEPING_EVERY))
         self._thread("housekeeping", self._keep_house)
+        if self._report:
+            self._heartbeats.expect(Loop("report", REPORTS_WITHIN))
+            write_report(self._report, self.report())
+            self._thread("report", partial(self._keep_reporting, self._report))
         self._thread("watchdog", self._watchdog.run)
         self._watchdog.ready()
         LOGGER.info("listening on port %d", self.port)
@@ -175,6 +205,43 @@ class Service:
             return f"pictures wait: {self._rendering.obstacle}"
         running = self._admission.running()
         return f"working, {running} association{'' if running == 1 else 's'}"
+
+    def report(self) -> ServiceReport:
+        """Return how the service is, for other processes. Raises CatalogueFailed, or OSError."""
+        status = self.catalogue.status()
+        figures = os.statvfs(self._folders.data)
+        states = {state.name: state for state in status.remotes}
+        remotes = (
+            states.get(remote.name, RemoteState(remote.name)) for remote in self._settings.remotes
+        )
+        return ServiceReport(
+            written=time.monotonic(),
+            started=self._started,
+            box=self._settings.box.name,
+            revision=self._settings.revision,
+            title=self._settings.ae.title,
+            port=self.port,
+            suspended=self._suspended(),
+            obstacle=self._rendering.obstacle,
+            space=SpaceReport(
+                self.space.free(), figures.f_blocks * figures.f_frsize, self.space.low
+            ),
+            remotes=tuple(
+                RemoteReport(one.name, one.last_reached, one.last_failed, one.failure)
+                for one in remotes
+            ),
+            counts={name: getattr(status, name) for name in COUNTED},
+        )
+
+    def _keep_reporting(self, file: Path) -> None:
+        while not self._stopped.wait(REPORT_EVERY):
+            try:
+                write_report(file, self.report())
+                self._heartbeats.beat("report")
+            except (CatalogueFailed, OSError) as error:
+                # Whoever reads it sees it grow old.
+                if not self._stopped.is_set():
+                    LOGGER.warning("no report: %s", error)
 
     def _listen(self) -> list[Listener]:
         ae, tls = self._settings.ae, self._settings.tls

@@ -21,6 +21,7 @@ from appliance import cli, fetching, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.records import RemoteState, Status
 from appliance.archive.requests import Requests
+from appliance.health.reports import ServiceReport, read_report
 from appliance.provisioning.apply import Generations
 from appliance.provisioning.stick import Contents
 from appliance.service import Place, Service
@@ -48,6 +49,11 @@ COMMANDS = (
     "deidentify",
     "settle",
     "provision",
+    "recover",
+    "led",
+    "health",
+    "budget",
+    "clock",
 )
 SETTINGS = """\
 revision = 1
@@ -261,7 +267,7 @@ def test_the_service_watches_the_patients_of_a_list(
     patients.write_text("patient_id\n77\n")
     watched: list[str] = []
 
-    def serve(settings: Settings, place: Place) -> Service:
+    def serve(settings: Settings, place: Place, report: Path | None) -> Service:
         watched.extend(entry.patient_id for entry in settings.watch)
         raise cli.Failed("enough seen")
 
@@ -766,6 +772,135 @@ def _started(data: Path) -> bool:
             reader.close()
     except CatalogueFailed:
         return False
+
+
+@pytest.fixture
+def report(tmp_path: Path) -> Path:
+    folder = tmp_path / "report"
+    folder.mkdir()
+    return folder / "report.json"
+
+
+def test_run_tells_others_how_it_is(settings: Path, data: Path, report: Path) -> None:
+    generation = settings.parent
+    (generation / "patients.csv").write_text("patient_id\nP7\n")
+    process = subprocess.Popen(
+        appliance(
+            *("run", "--generation", generation, "--data", data),
+            *("--state", generation / "keys", "--report", report.parent),
+        ),
+        stderr=subprocess.DEVNULL,
+        cwd=HERE,
+    )
+    end = time.monotonic() + 30
+    while not report.exists():
+        assert process.poll() is None
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    told = read_report(report, ServiceReport)
+    process.terminate()
+    assert process.wait(30) == 0
+    assert (told.title, told.revision, told.failure) == ("HAPPY_netty", 1, "")
+    assert [remote.name for remote in told.remotes] == ["main", "down", "mute"]
+    assert told.space is not None
+    assert 0 < told.space.free < told.space.total
+    assert told.counts["instances"] == 0
+    assert [file.name for file in (generation / "keys").iterdir()] == ["pseudonym.key"]
+    assert not (data / "state").exists(), "the key lies where it was told, and nowhere else"
+
+
+@pytest.mark.parametrize("what", ["settings", "key"])
+def test_run_tells_others_why_it_cannot(
+    run: Run, settings: Path, data: Path, report: Path, what: str
+) -> None:
+    keys = settings.parent / "keys"
+    keys.mkdir()
+    if what == "settings":
+        settings.write_text("revision = 0\n")
+    else:
+        (keys / "pseudonym.key").write_bytes(b"short")
+    status, _, err = run(
+        *("run", "--settings", settings, "--data", data),
+        *("--state", keys, "--report", report.parent),
+    )
+    told = read_report(report, ServiceReport)
+    assert status == 1
+    assert told.started is None
+    assert told.failure
+    assert told.failure.splitlines()[-1] in err
+
+
+def test_a_fault_of_the_program_has_a_status_of_its_own(
+    run: Run, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(path: Path, patients: Path | None) -> Settings:
+        raise AssertionError("this cannot be")
+
+    monkeypatch.setattr(cli, "read_files", fail)
+    assert run("check", "netty.toml")[0] == 70
+    assert "this cannot be" in caplog.text
+
+
+def test_recover(run: Run, archive: Path) -> None:
+    half = archive / "dicom/1.2/1.2.3/.1.2.3.4.dcm.abc.part"
+    half.parent.mkdir(parents=True)
+    half.touch()
+    assert run("recover", "--data", archive) == (0, "", "")
+    assert not half.exists()
+    with_lock = Catalogue.open(archive / "catalogue.sqlite")
+    try:
+        status, _, err = run("recover", "--data", archive)
+    finally:
+        with_lock.close()
+    assert status == 1
+    assert "is writing to this archive" in err
+
+
+# -- the box
+
+
+def test_health_where_nobody_says_how_the_box_is(run: Run, tmp_path: Path) -> None:
+    status, out, err = run("health", "--root", tmp_path)
+    assert (status, err) == (1, "")
+    assert "UNKNOWN" in out
+    assert json.loads(run("health", "--json", "--root", tmp_path)[1])["name"] == "unknown"
+
+
+def test_the_budget_decides_whether_the_ae_starts(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_RESULT", "watchdog")
+    for _ in range(3):
+        assert run("budget", "--root", tmp_path) == (0, "", "")
+        assert run("budget", "--count", "--root", tmp_path) == (0, "", "")
+    status, out, err = run("budget", "--root", tmp_path)
+    assert (status, out) == (1, "")
+    assert "switch the box off and on" in err
+
+
+def test_a_budget_that_cannot_be_kept_stops_nothing(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "state").touch()
+    assert run("budget", "--root", tmp_path)[0] == 0
+
+
+def test_a_clock_that_is_right_is_left_alone(run: Run, tmp_path: Path) -> None:
+    assert run("clock", "--root", tmp_path) == (0, "", "")
+
+
+@pytest.mark.parametrize(("result", "shines"), [("watchdog", True), ("success", False)])
+def test_a_daemon_that_died_leaves_a_red_light(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, result: str, shines: bool
+) -> None:
+    led = tmp_path / "sys/class/leds/red"
+    led.mkdir(parents=True)
+    for name, content in (("trigger", "[none]"), ("brightness", "0"), ("max_brightness", "1")):
+        (led / name).write_text(content)
+    board = tmp_path / "usr/lib/netty/board.toml"
+    board.parent.mkdir(parents=True)
+    board.write_text('[led]\nred = ["red"]\n')
+    monkeypatch.setenv("SERVICE_RESULT", result)
+    assert run("led", "--lost", "--root", tmp_path)[0] == 0
+    assert (led / "brightness").read_text() == ("1" if shines else "0")
 
 
 def test_run_where_it_may_not_write(run: Run, settings: Path, tmp_path: Path) -> None:
