@@ -17,13 +17,14 @@ import pytest
 from pydicom import dcmread
 from pydicom.data import get_testdata_file
 
+from appliance.settings.example import example
 from appliance.settings.reference import reference
 from tools.hospital.peers import dcmqrscp, free_port
 from tools.hospital.sender import Node
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
-TOOL_ALONE = ("tools/demo", "tools/test", "tools/bench")
+TOOL_ALONE = ("tools/demo", "tools/test", "tools/bench", "tools/stick")
 PATIENT = "00012345"
 
 SETTINGS = """\
@@ -129,6 +130,29 @@ def test_every_tool_that_the_readme_names_is_there() -> None:
     assert {shlex.split(line)[0] for line in tools} == set(TOOL_ALONE)
     for tool in (*TOOL_ALONE, "tools/environment"):
         assert os.access(REPOSITORY / tool, os.X_OK), tool
+
+
+@pytest.mark.skipif(
+    shutil.which("mkfs.vfat", path=os.environ["PATH"] + ":/usr/sbin") is None
+    or shutil.which("mcopy") is None,
+    reason="dosfstools or mtools are not installed",
+)
+def test_every_command_for_a_stick_runs_in_the_order_of_the_readme(tmp_path: Path) -> None:
+    lines = [line for line in commands() if line.startswith("tools/stick")]
+    assert len(lines) >= 5
+    (tmp_path / "netty.toml").write_text(example())
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for line in lines:
+        command = [sys.executable, "-m", "tools.provisioning", *shlex.split(line)[1:]]
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr.decode()}"
+    assert (tmp_path / "stick.img").stat().st_size > 0
+    assert {each.name for each in (tmp_path / "stick").iterdir()} == {
+        "netty.toml",
+        "netty.toml.sig",
+    }
 
 
 def test_the_selection_of_tests_that_the_readme_shows_selects_some() -> None:
