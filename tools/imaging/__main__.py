@@ -1,0 +1,38 @@
+"""Makes the test image: a disk that boots the box, from Debian packages. See `--help`."""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from tools.imaging.architecture import ARCHITECTURES
+from tools.imaging.build import build
+from tools.imaging.cache import cache_from_environment
+from tools.imaging.programs import ImageFailed
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(prog="tools/image", description=__doc__)
+    parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default="amd64")
+    parser.add_argument("--folder", type=Path, help="where (default: build/image-ARCH)")
+    options = parser.parse_args()
+    folder = options.folder or REPOSITORY / "build" / f"image-{options.arch}"
+    begun = time.monotonic()
+    try:
+        made = build(ARCHITECTURES[options.arch], folder, cache_from_environment(), _say)
+    except ImageFailed as problem:
+        print(f"image: {problem}", file=sys.stderr)
+        return 1
+    print(f"{made.disk}: made in {time.monotonic() - begun:.0f} s")
+    return 0
+
+
+def _say(text: str) -> None:
+    print(f"image: {text}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
