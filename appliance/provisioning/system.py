@@ -27,6 +27,12 @@ OWNED = (NETWORK, VLAN_DEVICE, VLAN_NETWORK, FIREWALL, TIME_SERVERS, TIME_ZONE)
 
 ZONES = "/usr/share/zoneinfo"
 
+_NEIGHBOURHOOD = (
+    *("nd-neighbor-solicit", "nd-neighbor-advert", "nd-router-advert"),
+    "mld-listener-query",
+)
+"""What IPv6 cannot do without (RFC 4890 Section 4.4.1)."""
+
 _MADE = "# Made from netty.toml by appliance settle; changes here are lost.\n"
 
 
@@ -152,7 +158,7 @@ def _chain(*rules: str) -> Iterator[str]:
     yield "    ct state invalid drop"
     yield '    iif "lo" accept'
     yield "    meta l4proto icmp icmp type { echo-request } limit rate 10/second accept"
-    yield "    icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert, nd-router-advert } accept"
+    yield f"    icmpv6 type {{ {', '.join(_NEIGHBOURHOOD)} }} accept"
     yield "    icmpv6 type echo-request limit rate 10/second accept"
     yield "    udp sport 67 udp dport 68 accept"
     yield "    udp sport 547 udp dport 546 accept"

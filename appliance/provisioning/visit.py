@@ -100,6 +100,8 @@ class Visit:
             except FileNotFoundError:
                 LOGGER.info("%s: the stick is gone", device)
                 return None
+            except OSError as error:
+                return self._report(device, "rejected", _unreadable(error).sentence)
 
     def _stick(self, device: Path) -> Stick:
         if device.is_dir():
@@ -118,11 +120,7 @@ class Visit:
         except Unusable as unusable:
             outcome = Outcome.refusal(unusable)
         except OSError as error:
-            outcome = Outcome(
-                "rejected",
-                f"The stick could not be read: {error.strerror or error}.",
-                "Leave the stick in until the box answers; if it was, try another stick.",
-            )
+            outcome = _unreadable(error)
         report = self._report(device, outcome.outcome, outcome.sentence)
         self._answer(stick, outcome, not_read)
         # It may have been pulled while it was answered to.
@@ -197,6 +195,14 @@ class Visit:
             texts["DICOM over TLS"] = settings.tls.certificate
         found = {use: fingerprint(text) for use, text in texts.items()}
         return {use: text for use, text in found.items() if text}
+
+
+def _unreadable(error: OSError) -> Outcome:
+    return Outcome(
+        "rejected",
+        f"The stick could not be read: {error.strerror or error}.",
+        "Leave the stick in until the box answers; if it was, try another stick.",
+    )
 
 
 def unplugged(device: Path, run: Path) -> None:

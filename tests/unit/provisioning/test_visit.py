@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from appliance.provisioning.result import REPORT, Report, read_report
 from appliance.provisioning.visit import FolderStick, Visit, fingerprint, unplugged
+from tests.fault.power import Quick
 from tests.unit.provisioning.boxes import ONE, PATIENTS, SERIAL, TWO, Box, Rehearsal
 from tests.unit.settings.files import CERTIFICATE
 
@@ -266,3 +269,42 @@ def test_no_patient_and_no_key_is_in_the_answer(box: Box, stick: Path) -> None:
     box.visit().of(stick)
     for text in (answer(stick), str(for_programs(stick)), (box.run / REPORT).read_text()):
         assert "471" not in text
+
+
+def test_a_stick_that_fails_at_its_first_bytes_is_told(
+    box: Box, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(self: Visit, device: Path) -> FolderStick:
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(Visit, "_stick", broken)
+    report = box.visit().of(stick)
+    assert report is not None
+    assert report.sentence == "The stick could not be read: Input/output error."
+
+
+FILES = st.none() | st.binary(max_size=200) | st.text(max_size=100).map(str.encode)
+
+
+@given(FILES.map(lambda data: data and b"revision = 9\n" + data) | FILES, FILES, FILES)
+@settings(deadline=None, max_examples=60)
+def test_hostile_sticks_are_answered_and_nothing_else(
+    tmp_path_factory: pytest.TempPathFactory,
+    toml: bytes | None,
+    patients: bytes | None,
+    signature: bytes | None,
+) -> None:
+    box = Box(tmp_path_factory.mktemp("box"), disk=Quick())
+    box.accept(ONE)
+    folder = tmp_path_factory.mktemp("stick")
+    brought = {"netty.toml": toml, "patients.csv": patients, "netty.toml.sig": signature}
+    for name, data in brought.items():
+        if data is not None:
+            (folder / name).write_bytes(data)
+    report = box.visit().of(folder)
+    assert (report is None) is (toml is None)
+    if report is not None:
+        assert report.outcome in ("accepted", "already applied", "rejected")
+        assert report.sentence.isprintable()
+        assert (folder / f"{ANSWER}.txt").exists()
+        assert (box.active() == "one") is (report.outcome != "accepted")
