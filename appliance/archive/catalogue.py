@@ -3,7 +3,7 @@
 import sqlite3
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
@@ -91,11 +91,10 @@ class Catalogue(CatalogueReader):
         self._connection = connection
         self._lock = lock
         self._clock = clock
-        names = DurableNames(path.parent)
-        self._rows = Rows(self._folders, names)
+        self._names = DurableNames(path.parent)
+        self._rows = Rows(self._folders, self._names)
         self._committer = Committer(
             connection,
-            names,
             self._rows.forget,
             lambda connection: rows.begin_process(connection, clock()),
         )
@@ -183,10 +182,9 @@ class Catalogue(CatalogueReader):
 
         Raises `CatalogueFailed`: the instance is not durable, and must not be acknowledged.
         """
+        self._make_last(directories)
         at = self._clock()
-        return self._committer.submit(
-            lambda connection: self._rows.put(connection, instance, at), directories
-        )
+        return self.write(lambda connection: self._rows.put(connection, instance, at))
 
     def list_study(
         self,
@@ -230,10 +228,9 @@ class Catalogue(CatalogueReader):
             for outcome in outcomes
             if outcome.pictures
         }
-        self._committer.submit(
-            lambda connection: self._rows.finish_renders(connection, outcomes),
-            tuple(directories),
-            self._rows.remove,
+        self._make_last(directories)
+        self.write(
+            lambda connection: self._rows.finish_renders(connection, outcomes), self._rows.remove
         )
 
     def remote_reached(self, name: str) -> None:
@@ -313,9 +310,14 @@ class Catalogue(CatalogueReader):
             )
             if there
         }
-        self._committer.submit(
-            lambda connection: self._rows.adopt(connection, adoptions), tuple(directories)
-        )
+        self._make_last(directories)
+        self.write(lambda connection: self._rows.adopt(connection, adoptions))
+
+    def _make_last(self, directories: Iterable[Path]) -> None:
+        try:
+            self._names.sync(directories)
+        except OSError as error:
+            raise CatalogueFailed(f"a directory could not be synced: {error}") from error
 
     def lose(self, files: Collection[int], pictures: Collection[int]) -> None:
         """Registers what recovery did not find: `files` are to be fetched, `pictures` to be made.

@@ -5,13 +5,11 @@ import sqlite3
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
 from appliance.archive.database import primary_code
-from appliance.archive.files import DurableNames
 from appliance.archive.records import CatalogueFailed
 
 T = TypeVar("T")
@@ -57,16 +55,14 @@ _LOG: Final = logging.getLogger(__name__)
 class _Change:
     """One caller's change, and what became of it."""
 
-    __slots__ = ("afterwards", "closure", "directories", "done", "error", "finished", "result")
+    __slots__ = ("afterwards", "closure", "done", "error", "finished", "result")
 
     def __init__(
         self,
         closure: Callable[[sqlite3.Connection], Any],
-        directories: Sequence[Path],
         afterwards: Callable[[sqlite3.Connection, Any], None] | None,
     ) -> None:
         self.closure = closure
-        self.directories = directories
         self.afterwards = afterwards
         self.result: Any = None
         self.error: BaseException | None = None
@@ -93,7 +89,6 @@ class Committer:
     def __init__(
         self,
         connection: sqlite3.Connection,
-        names: DurableNames,
         rolled_back: Callable[[], None] = lambda: None,
         opening: Callable[[sqlite3.Connection], None] = lambda connection: None,
     ) -> None:
@@ -102,7 +97,6 @@ class Committer:
         `opening` comes before all changes: it is a part of the first transaction that succeeds.
         """
         self._connection = connection
-        self._names = names
         self._rolled_back = rolled_back
         self._opening: Callable[[sqlite3.Connection], None] | None = opening
         self._queue: SimpleQueue[_Change | None] = SimpleQueue()
@@ -130,18 +124,17 @@ class Committer:
     def submit(
         self,
         closure: Callable[[sqlite3.Connection], T],
-        directories: Sequence[Path] = (),
         afterwards: Callable[[sqlite3.Connection, T], None] | None = None,
     ) -> T:
         """Runs `closure`, and returns its result once it is durable.
 
-        Before that transaction, each of `directories` is fsynced. After it, and before any later
-        change, `afterwards` is called with the result; what it does is no part of the transaction.
+        After its transaction, and before any later change, `afterwards` is called with the result;
+        what it does is no part of the transaction.
 
         An exception of the closure itself, if it is none of SQLite's, is raised as it is. Raises
         `CatalogueFailed` for everything else that keeps the change from becoming durable.
         """
-        change = _Change(closure, directories, afterwards)
+        change = _Change(closure, afterwards)
         if not self._ended:
             self._queue.put(change)
             while not self._ended and not change.done.acquire(timeout=_LOOK):
@@ -193,7 +186,7 @@ class Committer:
         gathered = self._gather()
         self._batch = [change for change in gathered if change is not None]
         self._busy_since = time.monotonic()
-        self._commit(self._with_lasting_names(self._batch))
+        self._commit(self._batch)
         self._busy_since = None
         return None not in gathered
 
@@ -206,20 +199,6 @@ class Committer:
         except Empty:
             pass
         return gathered
-
-    def _with_lasting_names(self, batch: Sequence[_Change]) -> list[_Change]:
-        """Fsyncs the directories of the batch; the changes for which that succeeded."""
-        failed = self._names.sync({path for change in batch for path in change.directories})
-        if not failed:
-            return list(batch)
-        lasting: list[_Change] = []
-        for change in batch:
-            errors = [failed[path] for path in change.directories if path in failed]
-            if errors:
-                change.finish(CatalogueFailed(f"a directory could not be synced: {errors[0]}"))
-            else:
-                lasting.append(change)
-        return lasting
 
     def _commit(self, changes: Collection[_Change]) -> None:
         if not changes and not self._counts:

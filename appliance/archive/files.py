@@ -13,6 +13,7 @@ them says anything about a patient::
 import os
 import re
 import secrets
+import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -125,8 +126,8 @@ class PendingFile:
 
     Bytes go to a temporary name beside the final one. `settle` makes them durable and gives them
     the final name; the *name* lasts once the directories that `settle` returns are fsynced (the
-    catalogue does that, once for all files of a batch). Used as a context manager, what was not
-    settled is discarded.
+    catalogue does that, once for all files that wait for it). Used as a context manager, what was
+    not settled is discarded.
     """
 
     __slots__ = ("_created", "_descriptor", "_final", "_temporary", "size")
@@ -216,36 +217,47 @@ class PendingFile:
             os.close(descriptor)
 
 
+class _Flushes:
+    """The fsyncs of one directory, counted, and how many threads care about them."""
+
+    __slots__ = ("begun", "ended", "turn", "users")
+
+    def __init__(self) -> None:
+        self.begun = 0
+        self.ended = 0
+        self.turn = threading.Lock()
+        self.users = 0
+
+
 class DurableNames:
-    """Makes names below one root last; for use by a single thread.
+    """Makes names below one root last. For any thread.
 
     The entry of a file is durable when its directory is fsynced, but the entry of that directory
     lies in its parent. So the first time that a directory is met, its parents up to the root are
     fsynced too: another thread may have created it just now, and not synced yet.
+
+    Threads that wait for the same directory share one fsync, which begins after the last of them
+    came.
     """
 
     def __init__(self, root: Path) -> None:
         self._root = str(root)
         self._anchored: set[str] = set()
+        self._flushes: dict[str, _Flushes] = {}
+        self._lock = threading.Lock()
 
-    def sync(self, directories: Iterable[Path]) -> dict[Path, OSError]:
-        """Fsyncs each directory once; returns those that failed, with the reason."""
-        failed: dict[Path, OSError] = {}
+    def sync(self, directories: Iterable[Path]) -> None:
+        """Makes what was renamed or created in `directories` last. Raises OSError."""
         synced: set[str] = set()
-        for directory in directories:
-            try:
-                for path in self._chain(str(directory)):
-                    if path not in synced:
-                        _sync_directory(path)
-                        synced.add(path)
-            except OSError as error:
-                failed[directory] = error
-            else:
-                self._anchored.add(str(directory))
-        return failed
+        for directory in map(str, directories):
+            for path in self._chain(directory):
+                if path not in synced:
+                    self._flush(path)
+                    synced.add(path)
+            self._anchored.add(directory)
 
     def forget(self, directory: Path) -> None:
-        """To be told when a directory was removed: a new one of that name must be anchored anew."""
+        """To be told when a directory goes: a new one of that name must be anchored anew."""
         self._anchored.discard(str(directory))
 
     def _chain(self, directory: str) -> Iterable[str]:
@@ -254,6 +266,23 @@ class DurableNames:
         while directory not in self._anchored and directory.startswith(below):
             directory = os.path.dirname(directory)
             yield directory
+
+    def _flush(self, path: str) -> None:
+        with self._lock:
+            flushes = self._flushes.setdefault(path, _Flushes())
+            flushes.users += 1
+            wanted = flushes.begun + 1
+        try:
+            with flushes.turn:
+                if flushes.ended < wanted:
+                    flushes.begun += 1
+                    _sync_directory(path)
+                    flushes.ended = flushes.begun
+        finally:
+            with self._lock:
+                flushes.users -= 1
+                if not flushes.users:
+                    del self._flushes[path]
 
 
 def sync_directories(paths: Iterable[Path]) -> None:

@@ -329,9 +329,10 @@ class Rows:
         """Like `remove`, and removes the folders that are empty then."""
         self.remove(connection, removals)
         for folder in dict.fromkeys(_folders_of(removals)):
+            # First: a folder of that name that another thread makes anew is anchored anew.
+            self._names.forget(folder)
             with suppress(OSError):  # Not empty, or gone already.
                 os.rmdir(folder)
-                self._names.forget(folder)
 
     def adopt(self, connection: sqlite3.Connection, adoptions: Iterable[Adoption]) -> None:
         """Rows for what was found on disk."""

@@ -25,7 +25,7 @@ from appliance.images.encode import NotEncodable, encode, obstacle
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
 
-_NICE = 10
+_NICE = 19
 _OOM_SCORE = "800"
 _OPEN_PICTURES = 64
 _TELL_EVERY = 1.0
@@ -193,6 +193,8 @@ def _refused(error: BaseException) -> dict[str, Any]:
 def _settle_in(orders: Orders) -> None:
     """Be a modest process: yield to the AE, and be the first to go when memory runs out."""
     os.nice(_NICE)
+    with suppress(OSError):  # Where sessions share the processor among them, niceness is theirs.
+        Path("/proc/self/autogroup").write_text(str(_NICE))
     with suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text(_OOM_SCORE)
     if orders.memory:

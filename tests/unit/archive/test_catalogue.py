@@ -227,8 +227,8 @@ def test_an_unchanged_listing_writes_nothing(
     catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert catalogue.list_study(STUDY, REMOTE, uids(1, 2)) == uids(1, 2)
-    monkeypatch.setattr(catalogue, "write", lambda *_: pytest.fail("a write"))
     catalogue.store(instance(1), ())
+    monkeypatch.setattr(catalogue, "write", lambda *_: pytest.fail("a write"))
     assert catalogue.list_study(STUDY, REMOTE, uids(2, 1)) == uids(2)
 
 

@@ -12,7 +12,6 @@ import pytest
 
 from appliance.archive import committer as module
 from appliance.archive.committer import Committer
-from appliance.archive.files import DurableNames
 from appliance.archive.records import CatalogueFailed
 
 PROMPT = 5.0
@@ -29,7 +28,7 @@ class Table:
         self.connection.execute("CREATE TABLE t (n INTEGER PRIMARY KEY, CHECK (n < 1000))")
         self.connection.execute("CREATE TABLE counters (name TEXT PRIMARY KEY, value INTEGER)")
         self.undone = 0
-        self.committer = Committer(self.connection, DurableNames(folder), self._undo)
+        self.committer = Committer(self.connection, self._undo)
 
     def _undo(self) -> None:
         self.undone += 1
@@ -107,25 +106,6 @@ def test_what_waits_is_committed_together(table: Table, threads: ThreadPoolExecu
     assert statements.count("COMMIT") == 2, "the holder's own, and one for all others"
 
 
-def test_directories_are_synced_once_and_before_the_transaction(
-    table: Table, threads: ThreadPoolExecutor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    order: list[str] = []
-    monkeypatch.setattr(
-        "appliance.archive.files._sync_directory", lambda path: order.append(str(path))
-    )
-    held = Held(table, threads)
-    futures = [threads.submit(table.committer.submit, insert(n), (tmp_path,)) for n in range(5)]
-    table.connection.set_trace_callback(order.append)
-    held.release_when_queued(5)
-    for future in futures:
-        future.result(PROMPT)
-    batch = order[order.index("COMMIT") + 1 :]
-    assert batch[:2] == [str(tmp_path), "BEGIN IMMEDIATE"]
-    assert batch.count(str(tmp_path)) == 1
-    assert batch[-1] == "COMMIT"
-
-
 def test_a_failing_change_fails_alone(table: Table, threads: ThreadPoolExecutor) -> None:
     held = Held(table, threads)
     good = [threads.submit(table.add, n) for n in range(10)]
@@ -140,19 +120,6 @@ def test_a_failing_change_fails_alone(table: Table, threads: ThreadPoolExecutor)
     assert table.rows() == set(range(10))
     assert table.committer.alive
     assert table.undone >= 1
-
-
-def test_a_directory_that_cannot_be_synced_fails_its_own_changes_only(
-    table: Table, threads: ThreadPoolExecutor, tmp_path: Path
-) -> None:
-    held = Held(table, threads)
-    bad = threads.submit(table.committer.submit, insert(1), (tmp_path / "gone",))
-    good = threads.submit(table.committer.submit, insert(2), (tmp_path,))
-    held.release_when_queued(2)
-    good.result(PROMPT)
-    with pytest.raises(CatalogueFailed, match="gone"):
-        bad.result(PROMPT)
-    assert table.rows() == {2}
 
 
 def test_afterwards_runs_after_the_commit_and_before_later_changes(table: Table) -> None:

@@ -1,4 +1,6 @@
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -248,7 +250,7 @@ def test_a_directory_met_first_is_anchored_up_to_the_root(
     series = root / "dicom" / "1" / "2"
     series.mkdir(parents=True)
     names = DurableNames(root)
-    assert names.sync([series]) == {}
+    names.sync([series])
     assert synced == [str(p) for p in (series, series.parent, root / "dicom", root)]
     synced.clear()
     names.sync([series, series])
@@ -262,9 +264,54 @@ def test_a_directory_met_first_is_anchored_up_to_the_root(
     assert synced == [str(tmp_path)], "nothing above the root is ours"
 
 
-def test_a_directory_that_fails_is_named_and_the_others_are_synced(
-    tmp_path: Path, synced: list[str]
+def test_a_directory_that_cannot_be_synced_is_named(tmp_path: Path) -> None:
+    names = DurableNames(tmp_path)
+    with pytest.raises(OSError, match="gone"):
+        names.sync([tmp_path / "gone"])
+    (tmp_path / "gone").mkdir()
+    names.sync([tmp_path / "gone"])
+
+
+def test_threads_share_an_fsync_that_began_after_they_came(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    failed = DurableNames(tmp_path).sync([tmp_path / "gone", tmp_path])
-    assert list(failed) == [tmp_path / "gone"]
-    assert synced == [str(tmp_path)]
+    names, begun, go_on = DurableNames(tmp_path), threading.Semaphore(0), threading.Semaphore(0)
+
+    def slow(path: str) -> None:
+        begun.release()
+        assert go_on.acquire(timeout=30)
+
+    names.sync([tmp_path])
+    monkeypatch.setattr(files, "_sync_directory", slow)
+    early, *late = (threading.Thread(target=names.sync, args=([tmp_path],)) for _ in range(5))
+    early.start()
+    assert begun.acquire(timeout=30)
+    for thread in late:
+        thread.start()
+    waiting = names._flushes[str(tmp_path)]
+    while waiting.users < 5:
+        time.sleep(0.001)
+    go_on.release()
+    early.join(30)
+    assert begun.acquire(timeout=30), "they came too late for the first one"
+    assert all(thread.is_alive() for thread in late)
+    go_on.release()
+    for thread in late:
+        thread.join(30)
+    assert not begun.acquire(blocking=False), "one for all of them"
+    assert not names._flushes
+
+
+def test_an_fsync_that_fails_serves_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, outcomes = DurableNames(tmp_path), iter([OSError(5, "broken"), None])
+    names.sync([tmp_path])
+
+    def fails_once(path: str) -> None:
+        if (outcome := next(outcomes)) is not None:
+            raise outcome
+
+    monkeypatch.setattr(files, "_sync_directory", fails_once)
+    with pytest.raises(OSError, match="broken"):
+        names.sync([tmp_path])
+    names.sync([tmp_path])
+    assert next(outcomes, "none left") == "none left"
