@@ -1,4 +1,10 @@
-"""One command, `appliance`, for the box's services and for a technician's PC."""
+"""One command, `appliance`, for the box's services and for a technician's PC.
+
+Every command imports what it needs when it runs: most need little, and the AE's own start has
+something to do while its parts are loaded.
+"""
+
+from __future__ import annotations
 
 import argparse
 import grp
@@ -14,38 +20,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from appliance import __version__, terminal
-from appliance.archive.catalogue import Catalogue, CatalogueFailed
-from appliance.archive.files import PendingFile, sync_directories
-from appliance.archive.recovery import open_recovered
-from appliance.archive.requests import Requests, RequestsFailed
-from appliance.archive.secret import KeyProblem
-from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from appliance.dicom.conformance import conformance_statement
-from appliance.dicom.matches import Level, Match
-from appliance.dicom.scu import RequestFailed, Requestor
-from appliance.dicom.sop_classes import UNCOMPRESSED
-from appliance.dicom.tls import TLSProblem, client_context
-from appliance.fetching import Fetch, NobodyServes, fetch
-from appliance.health.banner import banner
-from appliance.health.budget import FAULT, Budget, cause_of
-from appliance.health.clock import set_forward
-from appliance.health.daemon import Daemon, show_lost
-from appliance.health.places import Places
-from appliance.health.reports import ServiceReport, write_report
-from appliance.health.verdict import read_verdict
-from appliance.images.decoders import prove_in_subprocess
-from appliance.images.deidentify import Malformed, deidentify_file
-from appliance.images.single import NotRendered, render_apart
-from appliance.service import Place, Service
-from appliance.settings.example import example
-from appliance.settings.model import RemoteAE, Settings
-from appliance.settings.patients import read_files
+from appliance import __version__
 from appliance.settings.problems import Problems
-from appliance.settings.reader import read_file
 
 if TYPE_CHECKING:
+    from appliance.archive.place import Place
+    from appliance.dicom.matches import Level, Match
+    from appliance.dicom.scu import Requestor
     from appliance.provisioning.apply import Generations
+    from appliance.service import Service
+    from appliance.settings.model import RemoteAE, Settings
 
 LOGGER = logging.getLogger(__name__)
 
@@ -69,19 +53,6 @@ class Failed(Exception):
     """A command that cannot be done; the text says what to do."""
 
 
-FAILURES = (
-    Failed,
-    RequestFailed,
-    CatalogueFailed,
-    RequestsFailed,
-    NobodyServes,
-    KeyProblem,
-    TLSProblem,
-    OSError,
-)
-"""What is no fault of this program: the text says what is wrong, and no trace is shown."""
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; return the exit status."""
     options = _parser().parse_args(arguments)
@@ -98,14 +69,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
             file = options.patients if problem.file else options.settings
             print(f"{file}:{problem}", file=sys.stderr)
         return 1
-    except FAILURES as error:
-        print(f"appliance: {error}", file=sys.stderr)
-        return 1
     except KeyboardInterrupt:
         return 130
-    except Exception:
-        LOGGER.exception("a fault of this program")
-        return FAULT
+    except Exception as error:
+        if not isinstance(error, _told()):
+            LOGGER.exception("a fault of this program")
+            return _fault()
+        print(f"appliance: {error}", file=sys.stderr)
+        return 1
+
+
+def _told() -> tuple[type[Exception], ...]:
+    """What is no fault of this program: the text says what is wrong, and no trace is shown."""
+    from appliance.archive.catalogue import CatalogueFailed
+    from appliance.archive.requests import RequestsFailed
+    from appliance.archive.secret import KeyProblem
+    from appliance.dicom.scu import RequestFailed
+    from appliance.dicom.tls import TLSProblem
+    from appliance.fetching import NobodyServes
+
+    return (
+        *(Failed, OSError, RequestFailed, CatalogueFailed, RequestsFailed),
+        *(NobodyServes, KeyProblem, TLSProblem),
+    )
+
+
+def _fault() -> int:
+    """The exit status that counts against the restart budget."""
+    from appliance.health.budget import FAULT
+
+    return FAULT
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -332,10 +325,14 @@ def _add_health(commands: Commands) -> None:
 
 
 def _place(options: argparse.Namespace) -> Place:
+    from appliance.archive.place import Place
+
     return Place(options.data, options.state or options.data / "state")
 
 
 def _run(options: argparse.Namespace) -> int:
+    from appliance.health.reports import ServiceReport, write_report
+
     asked = _stop_asked()
     if options.generation:
         options.settings = options.generation / "netty.toml"
@@ -343,17 +340,29 @@ def _run(options: argparse.Namespace) -> int:
         options.patients = patients if patients.exists() else None
     report = options.report / "report.json" if options.report else None
     try:
-        settings = read_files(options.settings, options.patients)
-        service = Service(settings, _place(options), report=report)
-        service.start()
-    except (Problems, *FAILURES) as error:
-        if report:
+        service = _started(options, report)
+    except Exception as error:
+        if report and isinstance(error, (Problems, *_told())):
             with suppress(OSError):  # What is wrong is printed, too.
                 write_report(report, ServiceReport(time.monotonic(), failure=str(error)))
         raise
     os.read(asked, 8)
     service.stop()
     return 0
+
+
+def _started(options: argparse.Namespace, report: Path | None) -> Service:
+    from appliance.images.decoders import Proving
+    from appliance.settings.patients import read_files
+
+    settings = read_files(options.settings, options.patients)
+    proving = Proving(settings.ae.profile)
+    # The decoders prove themselves in another process while these are loaded.
+    from appliance.service import Service
+
+    service = Service(settings, _place(options), report=report, proving=proving)
+    service.start()
+    return service
 
 
 def _stop_asked() -> int:
@@ -366,6 +375,8 @@ def _stop_asked() -> int:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    from appliance.archive.recovery import open_recovered
+
     place = _place(options)
     place.folders.prepare()
     open_recovered(place.folders).close()
@@ -373,6 +384,9 @@ def _recover(options: argparse.Namespace) -> int:
 
 
 def _led(options: argparse.Namespace) -> int:
+    from appliance.health.daemon import Daemon, show_lost
+    from appliance.health.places import Places
+
     places = Places(options.root)
     if options.lost:
         # Told to stop, as at a shutdown, it has not died.
@@ -384,6 +398,10 @@ def _led(options: argparse.Namespace) -> int:
 
 
 def _health(options: argparse.Namespace) -> int:
+    from appliance.health.banner import banner
+    from appliance.health.places import Places
+    from appliance.health.verdict import read_verdict
+
     verdict = read_verdict(Places(options.root))
     if options.json:
         print(json.dumps(asdict(verdict), ensure_ascii=False, default=dict))
@@ -393,6 +411,9 @@ def _health(options: argparse.Namespace) -> int:
 
 
 def _budget(options: argparse.Namespace) -> int:
+    from appliance.health.budget import Budget, cause_of
+    from appliance.health.places import Places
+
     budget = Budget(Places(options.root))
     if options.count:
         if cause := cause_of(os.environ):
@@ -411,34 +432,50 @@ def _budget(options: argparse.Namespace) -> int:
 
 
 def _clock(options: argparse.Namespace) -> int:
+    from appliance.health.clock import set_forward
+    from appliance.health.places import Places
+
     if seconds := set_forward(Places(options.root)):
         print(f"the clock was {seconds:.0f} s before the last time seen, and was set to that")
     return 0
 
 
 def _check(options: argparse.Namespace) -> int:
+    from appliance.settings.patients import read_files
+
     read_files(options.settings, options.patients)
     return 0
 
 
 def _settings(options: argparse.Namespace) -> int:
+    from appliance.settings.example import example
+
     print(example(), end="")
     return 0
 
 
 def _conformance(options: argparse.Namespace) -> int:
+    from appliance.dicom.conformance import conformance_statement
+    from appliance.settings.reader import read_file
+
     settings = read_file(options.settings)
     print(conformance_statement(settings, _proven(settings)), end="")
     return 0
 
 
 def _proven(settings: Settings) -> tuple[str, ...]:
+    from appliance.dicom.sop_classes import UNCOMPRESSED
+    from appliance.images.decoders import prove_in_subprocess
+
     if settings.ae.profile == "strict":
         return UNCOMPRESSED
     return tuple(proof.transfer_syntax for proof in prove_in_subprocess() if proof.works)
 
 
 def _status(options: argparse.Namespace) -> int:
+    from appliance import terminal
+    from appliance.archive.catalogue import Catalogue
+
     place = _place(options)
     if not place.folders.catalogue.exists():
         raise Failed(f"{options.data} holds no archive: nothing has run there yet")
@@ -457,6 +494,8 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _suspended(place: Place) -> bool:
+    from appliance.archive.requests import Requests
+
     if not place.folders.requests.exists():
         return False
     with closing(Requests.open(place.folders.requests)) as requests:
@@ -465,6 +504,8 @@ def _suspended(place: Place) -> bool:
 
 def _switch(name: str) -> Callable[[argparse.Namespace], int]:
     def switch(options: argparse.Namespace) -> int:
+        from appliance.archive.requests import Requests
+
         folders = _place(options).folders
         if not folders.data.is_dir():
             raise Failed(f"{options.data} is no folder: nothing has run there yet")
@@ -476,6 +517,9 @@ def _switch(name: str) -> Callable[[argparse.Namespace], int]:
 
 
 def _requestor(settings: Settings) -> Requestor:
+    from appliance.dicom.scu import Requestor
+    from appliance.dicom.tls import client_context
+
     tls = client_context(settings.tls) if settings.tls else None
     return Requestor(settings.ae, settings.query.timeouts, tls)
 
@@ -488,6 +532,8 @@ def _remote(settings: Settings, name: str) -> RemoteAE:
 
 
 def _echo(options: argparse.Namespace) -> int:
+    from appliance.settings.reader import read_file
+
     settings = read_file(options.settings)
     remote = _remote(settings, options.remote)
     seconds = _requestor(settings).echo(remote)
@@ -502,6 +548,9 @@ def _echo(options: argparse.Namespace) -> int:
 
 
 def _find(options: argparse.Namespace) -> int:
+    from appliance import terminal
+    from appliance.settings.reader import read_file
+
     settings = read_file(options.settings)
     remote = _remote(settings, options.remote)
     level, keys = _query(options)
@@ -539,6 +588,10 @@ def _query(options: argparse.Namespace) -> tuple[Level, dict[str, str]]:
 
 
 def _fetch(options: argparse.Namespace) -> int:
+    from appliance import terminal
+    from appliance.fetching import Fetch, fetch
+    from appliance.settings.reader import read_file
+
     settings = read_file(options.settings)
     remote = _remote(settings, options.remote)
     if not (options.patient_id or options.accession or options.study):
@@ -555,6 +608,8 @@ def _fetch(options: argparse.Namespace) -> int:
 
 
 def _render(options: argparse.Namespace) -> int:
+    from appliance.images.single import NotRendered, render_apart
+
     try:
         for path in render_apart(options.source, options.target, options.quality):
             print(path)
@@ -564,6 +619,13 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _deidentify(options: argparse.Namespace) -> int:
+    from appliance.archive.files import PendingFile, sync_directories
+    from appliance.dicom.associations import (
+        IMPLEMENTATION_CLASS_UID,
+        IMPLEMENTATION_VERSION_NAME,
+    )
+    from appliance.images.deidentify import Malformed, deidentify_file
+
     try:
         data = deidentify_file(
             options.source,
@@ -608,7 +670,7 @@ def _provision(options: argparse.Namespace) -> int:
     return 0
 
 
-def _generations(options: argparse.Namespace) -> "Generations":
+def _generations(options: argparse.Namespace) -> Generations:
     from appliance.provisioning.apply import Generations
 
     try:

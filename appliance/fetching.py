@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from appliance.archive.catalogue import Catalogue, CatalogueInUse, CatalogueReader
 from appliance.archive.lock import owner
+from appliance.archive.place import Place
 from appliance.archive.records import Status
 from appliance.archive.requests import Requests
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.model import Settings
 
 LOOK_EVERY = 0.25

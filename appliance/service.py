@@ -11,15 +11,13 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from appliance.archive.catalogue import CatalogueFailed, RemoteState, Severity
-from appliance.archive.files import Folders
+from appliance.archive.place import Place
 from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests, RequestsFailed
-from appliance.archive.secret import load_or_create_key
 from appliance.archive.space import Retention, Space
 from appliance.dicom.remotes import Remotes
 from appliance.dicom.scp import Admission, Listener, supported_contexts
@@ -37,7 +35,7 @@ from appliance.health.reports import (
     write_report,
 )
 from appliance.health.watchdog import Watchdog
-from appliance.images.decoders import Proof, prove_in_subprocess
+from appliance.images.decoders import Proving
 from appliance.images.deidentify import Deidentifier
 from appliance.images.rendering import Rendering
 from appliance.retrieval.planner import Planner
@@ -74,29 +72,12 @@ ECHO_TIMEOUTS = Timeouts(association=10, response=10, total=10)
 _LISTENER_POLL = 0.2
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where the box keeps things: `data` for the archive, `state` for its key."""
-
-    data: Path
-    state: Path
-
-    @property
-    def folders(self) -> Folders:
-        """The archive's folders."""
-        return Folders(self.data)
-
-    @property
-    def key(self) -> bytes:
-        """The box's secret key, made when there is none."""
-        return load_or_create_key(self.state / "pseudonym.key")
-
-
 class Service:
     """The running AE. `start`, then `wait` or `stop`.
 
     `scheduled` False leaves the watch list alone and serves only what is asked by hand. `report`
-    names the file in which it tells others how it is.
+    names the file in which it tells others how it is; `proving` is the proof of the decoders, if
+    it has begun already.
     """
 
     def __init__(
@@ -105,6 +86,7 @@ class Service:
         place: Place,
         scheduled: bool = True,
         report: Path | None = None,
+        proving: Proving | None = None,
     ) -> None:
         self._settings = settings
         self._folders = place.folders
@@ -112,7 +94,7 @@ class Service:
         self._report = report
         self._started = time.time()
         self._stopped = threading.Event()
-        proofs = _Proofs(settings)
+        proving = proving or Proving(settings.ae.profile)
         self.catalogue = open_recovered(self._folders)
         self.requests = Requests.open(self._folders.requests)
         self.space = Space(self._folders.data, settings.storage.reserve)
@@ -137,7 +119,7 @@ class Service:
             self._intake,
             self._rendering.wake,
         )
-        self.proven = proofs.result(self._tell)
+        self.proven = self._accepted_syntaxes(proving)
         self._remotes = Remotes(settings.ae.title, settings.remotes, settings.ae.address)
         self._admission = Admission(
             settings.ae, self._remotes, self._suspended, self._note_rejection
@@ -149,6 +131,17 @@ class Service:
             (self._catalogue_works, self._rendering.problem, self._answers_echo),
             self.describe,
         )
+
+    def _accepted_syntaxes(self, proving: Proving) -> tuple[str, ...]:
+        """The transfer syntaxes that are decoded; what is not is told as an event.
+
+        The uncompressed ones need no decoder: they are taken even if nothing could be proved.
+        """
+        proofs = proving.result()
+        for proof in proofs:
+            if not proof.works:
+                self._tell("info", "decoders", f"{proof.name} is not accepted: {proof.reason}")
+        return tuple(proof.transfer_syntax for proof in proofs if proof.works) or UNCOMPRESSED
 
     @property
     def port(self) -> int:
@@ -356,34 +349,6 @@ class Service:
 
     def _thread(self, name: str, run: Callable[[], None]) -> None:
         threading.Thread(target=run, name=name, daemon=True).start()
-
-
-class _Proofs:
-    """Proves the decoders in a process of their own, while the archive is opened."""
-
-    def __init__(self, settings: Settings) -> None:
-        self._proofs: tuple[Proof, ...] = ()
-        self._thread = threading.Thread(target=self._prove, daemon=True)
-        self._needed = settings.ae.profile == "broad"
-        if self._needed:
-            self._thread.start()
-
-    def result(self, tell: Callable[[Severity, str, str], None]) -> tuple[str, ...]:
-        """Return the transfer syntaxes that are decoded; what is not is told as an event.
-
-        The uncompressed ones need no decoder: they are taken even if nothing could be proved.
-        """
-        if not self._needed:
-            return UNCOMPRESSED
-        self._thread.join()
-        for proof in self._proofs:
-            if not proof.works:
-                tell("info", "decoders", f"{proof.name} is not accepted: {proof.reason}")
-        proven = tuple(proof.transfer_syntax for proof in self._proofs if proof.works)
-        return proven or UNCOMPRESSED
-
-    def _prove(self) -> None:
-        self._proofs = prove_in_subprocess()
 
 
 def _loopback(address: str) -> str:

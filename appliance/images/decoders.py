@@ -12,6 +12,7 @@ import base64
 import json
 import subprocess
 import sys
+import threading
 import tomllib
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -22,6 +23,8 @@ from appliance.images.child import command, environment
 
 if TYPE_CHECKING:
     import numpy as np
+
+    from appliance.settings.model import Profile
 
 _ROWS, _COLUMNS = 12, 16
 _PATIENCE = 30.0
@@ -86,6 +89,27 @@ def prove_in_subprocess(timeout: float = _PATIENCE) -> tuple[Proof, ...]:
             culprit = left.pop(0)
             proofs.append(Proof(culprit, names[culprit], "", False, end))
     return tuple(proofs)
+
+
+class Proving:
+    """The proof in a process of its own, begun when this is made; other work goes on beside it."""
+
+    def __init__(self, profile: Profile) -> None:
+        """`strict` accepts nothing that would have to be proved."""
+        self._proofs: tuple[Proof, ...] = ()
+        self._thread = threading.Thread(target=self._prove, name="proving", daemon=True)
+        self._begun = profile == "broad"
+        if self._begun:
+            self._thread.start()
+
+    def result(self) -> tuple[Proof, ...]:
+        """Wait for the proofs; none if nothing is to be proved."""
+        if self._begun:
+            self._thread.join()
+        return self._proofs
+
+    def _prove(self) -> None:
+        self._proofs = prove_in_subprocess()
 
 
 def _run(transfer_syntaxes: Sequence[str], timeout: float) -> tuple[list[Proof], str]:

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from appliance.service import Place, Service
+from appliance.archive.place import Place
+from appliance.service import Service
 from appliance.settings.reader import read_file
 from tests.fault.boxes import Process, Site, running
 from tests.fault.test_stop import held, presentation

@@ -15,7 +15,8 @@ import pytest
 from pydicom.dataset import Dataset
 
 from appliance.archive.catalogue import Catalogue
-from appliance.service import Place, Service
+from appliance.archive.place import Place
+from appliance.service import Service
 from appliance.settings.model import (
     Images,
     LocalAE,

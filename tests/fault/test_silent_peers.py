@@ -18,8 +18,9 @@ import pytest
 from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
+from appliance.archive.place import Place
 from appliance.dicom import scp
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.reader import read_file
 from tests.fault.boxes import Process, Site, running
 from tests.fault.wire import CLASSES, PRESENTATION_STATE, Sender, associate

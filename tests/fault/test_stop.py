@@ -11,9 +11,10 @@ from pydicom.dataset import Dataset
 from pynetdicom.dsutils import encode
 
 from appliance import service as service_module
+from appliance.archive.place import Place
 from appliance.archive.secret import load_or_create_key
 from appliance.images.deidentify import Deidentifier
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.reader import read_file
 from tests.fault.boxes import Process, Site, running
 from tests.fault.wire import CT, PRESENTATION_STATE, Sender

@@ -9,8 +9,9 @@ import pytest
 
 from appliance import service as service_module
 from appliance.archive.catalogue import CatalogueFailed
+from appliance.archive.place import Place
 from appliance.health.heartbeats import Loop
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.model import LocalAE, RemoteAE, Settings, Storage, Timeouts
 from tests.fault.wire import Sender
 from tests.instances import instance

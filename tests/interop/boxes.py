@@ -12,9 +12,10 @@ from unittest.mock import patch
 import pydicom
 from pydicom.dataset import Dataset
 
+from appliance.archive.place import Place
 from appliance.images.decoders import Proof, prove_in_subprocess
 from appliance.images.deidentify import Deidentifier
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.model import Images, LocalAE, Query, RemoteAE, Settings, Storage, Timeouts
 
 TITLE = "HAPPY_netty"
@@ -104,7 +105,7 @@ def box(folder: Path, wanted: Settings, *, scheduled: bool = True) -> Iterator[B
     place = Place(folder / "data", folder / "state")
     for each in (place.data, place.state):
         each.mkdir(parents=True, exist_ok=True)
-    with patch("appliance.service.prove_in_subprocess", _proofs):
+    with patch("appliance.images.decoders.prove_in_subprocess", _proofs):
         service = Service(wanted, place, scheduled)
     service.start()
     try:

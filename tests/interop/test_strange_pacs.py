@@ -20,8 +20,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import _config as pynetdicom_config
 
 from appliance.archive.catalogue import RemoteState, Retrieval
+from appliance.archive.place import Place
 from appliance.dicom.scu import RequestFailed, Requestor
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.model import (
     LocalAE,
     Query,

@@ -19,12 +19,13 @@ from PIL import Image, features
 
 from appliance import cli, fetching, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
+from appliance.archive.place import Place
 from appliance.archive.records import RemoteState, Status
 from appliance.archive.requests import Requests
 from appliance.health.reports import ServiceReport, read_report
 from appliance.provisioning.apply import Generations
 from appliance.provisioning.stick import Contents
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.model import Settings
 from appliance.settings.reader import read, read_file
 from tests.instances import study
@@ -267,11 +268,11 @@ def test_the_service_watches_the_patients_of_a_list(
     patients.write_text("patient_id\n77\n")
     watched: list[str] = []
 
-    def serve(settings: Settings, place: Place, report: Path | None) -> Service:
+    def serve(settings: Settings, place: Place, **_: object) -> Service:
         watched.extend(entry.patient_id for entry in settings.watch)
         raise cli.Failed("enough seen")
 
-    monkeypatch.setattr(cli, "Service", serve)
+    monkeypatch.setattr("appliance.service.Service", serve)
     run("run", "--settings", file, "--patients", patients, "--data", tmp_path)
     assert watched == ["77"]
 
@@ -836,7 +837,7 @@ def test_a_fault_of_the_program_has_a_status_of_its_own(
     def fail(path: Path, patients: Path | None) -> Settings:
         raise AssertionError("this cannot be")
 
-    monkeypatch.setattr(cli, "read_files", fail)
+    monkeypatch.setattr("appliance.settings.patients.read_files", fail)
     assert run("check", "netty.toml")[0] == 70
     assert "this cannot be" in caplog.text
 
@@ -924,3 +925,12 @@ def test_a_reader_that_goes_away_is_no_error_with_a_traceback(settings: Path) ->
     )
     os.close(writing)
     assert b"Traceback" not in done.stderr
+
+
+def test_a_command_loads_only_what_it_needs() -> None:
+    """The AE's decoders prove themselves while its parts are loaded: they must not be before."""
+    asked = "import sys, appliance.cli as cli; cli.main(['settings']); print(sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    loaded = ran.stdout.splitlines()[-1]
+    assert "'appliance.settings.example'" in loaded
+    assert not [name for name in ("pydicom", "numpy", "pynetdicom") if f"'{name}'" in loaded]

@@ -10,10 +10,11 @@ import pytest
 
 from appliance import service as module
 from appliance.archive.catalogue import Catalogue
+from appliance.archive.place import Place
 from appliance.dicom.remotes import Caller, Remotes
 from appliance.dicom.sop_classes import UNCOMPRESSED
 from appliance.images.decoders import Proof
-from appliance.service import Place, Service
+from appliance.service import Service
 from appliance.settings.model import LocalAE, RemoteAE, Settings, Storage
 
 SETTINGS = Settings(
@@ -105,7 +106,7 @@ def test_uncompressed_syntaxes_are_taken_even_if_nothing_was_proved(
             raise OSError("no process could be started")
         return proofs
 
-    monkeypatch.setattr(module, "prove_in_subprocess", prove)
+    monkeypatch.setattr("appliance.images.decoders.prove_in_subprocess", prove)
     broad = replace(SETTINGS, ae=replace(SETTINGS.ae, profile="broad"))
     with box(tmp_path, broad) as service:
         assert service.proven == UNCOMPRESSED
@@ -116,7 +117,9 @@ def test_uncompressed_syntaxes_are_taken_even_if_nothing_was_proved(
 def test_a_decoder_that_works_is_negotiated(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "prove_in_subprocess", lambda: (Proof(JPEG, "JPEG", "any", True),))
+    monkeypatch.setattr(
+        "appliance.images.decoders.prove_in_subprocess", lambda: (Proof(JPEG, "JPEG", "any", True),)
+    )
     broad = replace(SETTINGS, ae=replace(SETTINGS.ae, profile="broad"))
     with box(tmp_path, broad) as service:
         assert service.proven == (JPEG,)
