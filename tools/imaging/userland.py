@@ -117,7 +117,7 @@ def _configure(root: Path) -> None:
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/resolv.conf")
     (root / "etc/localtime").unlink(missing_ok=True)
-    (root / "etc/localtime").symlink_to("../usr/share/zoneinfo/UTC")
+    (root / "etc/localtime").symlink_to("../run/netty/localtime")
 
 
 def _install_appliance(root: Path, native: Native) -> None:
