@@ -5,6 +5,7 @@ The parts are in `provisioning`, which does not know DICOM; here the C-ECHO come
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from appliance import __version__
@@ -15,6 +16,8 @@ from appliance.provisioning.gate import BoxTrial, Check, NetworkUp, PageAnswers
 from appliance.provisioning.serial import serial_number
 from appliance.provisioning.visit import Visit
 from appliance.settings.model import RemoteAE, Settings, Timeouts
+
+LOGGER = logging.getLogger(__name__)
 
 _ECHO = Timeouts(association=5, response=5, total=10)
 
@@ -29,8 +32,9 @@ def ae_answers(settings: Settings) -> TrialFailed | None:
     try:
         Requestor(ae, _ECHO).echo(ourselves)
     except RequestFailed as failure:
+        LOGGER.info("%s", failure.sentence)
         return TrialFailed(
-            f"The DICOM service does not answer with these settings: {failure.sentence}",
+            f"The DICOM service does not answer at port {ae.port} with these settings.",
             "Correct [ae]; if it is right, switch the box off and on, and try again.",
         )
     return None

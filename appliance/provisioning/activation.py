@@ -29,7 +29,6 @@ AE_REPORT = "netty-ae/report.json"
 _FIREWALL = "netty-firewall.service"
 _NETWORK = "systemd-networkd.service"
 _TIME = "systemd-timesyncd.service"
-_VISIBLE = ("netty-panel.service", "netty-led.service")
 
 _WITHIN = 180.0
 """Seconds that a service gets to restart."""
@@ -85,8 +84,6 @@ class Activation:
         if changes.time_servers:
             self._tell("systemctl", "try-restart", _TIME)
         self._tell("systemctl", "reset-failed", AE)
-        for unit in _VISIBLE:
-            self._tell("systemctl", "try-restart", "--no-block", unit)
         try:
             # With no settings its condition does not hold, and it stays down.
             self.command(("systemctl", "restart", AE))
