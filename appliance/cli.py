@@ -314,7 +314,11 @@ def _add_health(commands: Commands) -> None:
         _clock,
         "Set the clock forward to the last time seen, if it is before that.",
     )
-    for parser in (led, health, budget, clock):
+    panel = _command(
+        commands, "panel", _panel, "Serve the status page until SIGTERM: / and /health, by HTTP."
+    )
+    panel.add_argument("--port", type=int, default=8080, metavar="N", help="(default: 8080)")
+    for parser in (led, health, budget, clock, panel):
         parser.add_argument(
             "--root",
             type=Path,
@@ -428,6 +432,14 @@ def _budget(options: argparse.Namespace) -> int:
             "the restart budget is spent: the AE crashed again and again, and is left alone; "
             "switch the box off and on, or apply other settings"
         )
+    return 0
+
+
+def _panel(options: argparse.Namespace) -> int:
+    from appliance.health.places import Places
+    from appliance.panel.server import serve
+
+    serve(Places(options.root), options.port)
     return 0
 
 

@@ -211,6 +211,7 @@ class Service:
             written=time.monotonic(),
             started=self._started,
             box=self._settings.box.name,
+            language=self._settings.box.language,
             revision=self._settings.revision,
             title=self._settings.ae.title,
             port=self.port,

@@ -79,6 +79,8 @@ class ServiceReport:
     """Why it could not start, in a sentence."""
     box: str = ""
     """What people call this box."""
+    language: Literal["", "ja", "en"] = ""
+    """Of the page, for a browser that asks for neither."""
     revision: int = 0
     """Of the settings with which it runs."""
     title: str = ""

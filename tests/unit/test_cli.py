@@ -55,6 +55,7 @@ COMMANDS = (
     "health",
     "budget",
     "clock",
+    "panel",
 )
 SETTINGS = """\
 revision = 1

@@ -1,0 +1,1 @@
+"""The status page: how the box is, for people and for machines."""

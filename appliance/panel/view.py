@@ -1,0 +1,139 @@
+"""What the page shows of a verdict, ready to be written into the template."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from appliance.health.reports import RemoteReport, ServiceReport
+from appliance.health.state import Text
+from appliance.health.verdict import Verdict
+from appliance.panel.words import STATES, STEPS, WORDS, Language, ago, before_now, size
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """A problem, as it is told."""
+
+    what: str
+    who: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """A remote AE, as it is told."""
+
+    name: str
+    well: bool | None
+    """None: it has not been asked yet."""
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """A number with its name. `wrong` ones want to be seen."""
+
+    name: str
+    value: str
+    wrong: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The page in one language."""
+
+    language: Language
+    other: Language
+    name: str
+    colour: str
+    word: str
+    since: str
+    box: str
+    notes: tuple[Note, ...]
+    steps: tuple[str, ...]
+    """How to set up a box without settings."""
+    runs: bool
+    remotes: tuple[Remote, ...]
+    figures: tuple[Figure, ...]
+    facts: tuple[tuple[str, str], ...]
+    say: Callable[[str], str]
+    """A word of the page, by its name."""
+
+
+def view_of(verdict: Verdict, language: Language, monotonic: float, now: float) -> View:
+    """The view of `verdict`, at `monotonic` (CLOCK_MONOTONIC) and `now` (seconds since 1970)."""
+
+    def text(of: Text) -> str:
+        return of.ja if language == "ja" else of.en
+
+    def say(name: str) -> str:
+        return text(WORDS[name])
+
+    service = verdict.service
+    return View(
+        language=language,
+        other="en" if language == "ja" else "ja",
+        name=verdict.name,
+        colour=verdict.colour,
+        word=text(STATES[verdict.name]),
+        since=""
+        if verdict.name == "unknown"
+        else say("since").format(_long(monotonic - verdict.since, language)),
+        box=service.box if service and service.box else say("box"),
+        notes=tuple(Note(text(one.what), text(one.who), one.detail) for one in verdict.problems),
+        steps=tuple(map(text, STEPS)) if verdict.name == "unprovisioned" else (),
+        runs=service is not None,
+        remotes=tuple(_remote(one, say, language, now) for one in service.remotes)
+        if service
+        else (),
+        figures=tuple(_figures(service, say)) if service else (),
+        facts=tuple(_facts(verdict, say)),
+        say=say,
+    )
+
+
+def _long(seconds: float, language: Language) -> str:
+    return before_now(seconds, language) if language == "ja" else ago(seconds, language)
+
+
+def _remote(
+    remote: RemoteReport, say: Callable[[str], str], language: Language, now: float
+) -> Remote:
+    reached = remote.last_reached
+    when = before_now(now - reached, language) if reached is not None else ""
+    if remote.failure:
+        says = f"{say('failed')}{'、' if language == 'ja' else ', '}{say('last').format(when)}"
+        return Remote(remote.name, False, says if when else say("failed"))
+    if when:
+        return Remote(remote.name, True, say("reached").format(when))
+    return Remote(remote.name, None, say("never"))
+
+
+def _figures(service: ServiceReport, say: Callable[[str], str]) -> list[Figure]:
+    counts = service.counts
+    figures = [
+        Figure(say("held"), f"{counts.get('instances', 0):,}"),
+        Figure(say("studies"), f"{counts.get('studies', 0):,}"),
+        Figure(say("outstanding"), f"{counts.get('outstanding', 0):,}"),
+        Figure(say("queued"), f"{counts.get('queued', 0):,}"),
+    ]
+    if failed := counts.get("failed", 0):
+        figures.append(Figure(say("failed_images"), f"{failed:,}", wrong=True))
+    if service.space:
+        figures.append(Figure(say("free"), size(service.space.free), wrong=service.space.low))
+    return figures
+
+
+def _facts(verdict: Verdict, say: Callable[[str], str]) -> list[tuple[str, str]]:
+    facts = []
+    if service := verdict.service:
+        facts += [
+            (say("title"), service.title),
+            (say("port"), str(service.port)),
+            (say("revision"), str(service.revision)),
+        ]
+    if verdict.addresses:
+        facts.append((say("address"), ", ".join(verdict.addresses)))
+    if verdict.version:
+        facts.append((say("version"), verdict.version))
+        facts.append((say("clock"), say("trusted" if verdict.clock_trusted else "untrusted")))
+    return facts
