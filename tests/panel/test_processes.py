@@ -186,7 +186,8 @@ def test_led_and_page_tell_systemd_that_they_work(tmp_path: Path) -> None:
                 60,
             )
             process.terminate()
-            assert process.wait(30) == 0, name
+            # To end of the SIGTERM that one was sent is a clean end for systemd, too.
+            assert process.wait(30) in (0, -signal.SIGTERM), name
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
