@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 from appliance import __version__
-from appliance.dicom.scu import RequestFailed, Requestor
 from appliance.provisioning.activation import Activation
 from appliance.provisioning.apply import Generations, TrialFailed
 from appliance.provisioning.gate import BoxTrial, Check, NetworkUp, PageAnswers
@@ -27,6 +26,9 @@ _HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
 
 def ae_answers(settings: Settings) -> TrialFailed | None:
     """C-ECHO to the box's own AE, as a remote would do it; return what is wrong now."""
+    # Most sticks are answered without it, and it takes long to load.
+    from appliance.dicom.scu import RequestFailed, Requestor
+
     ae = settings.ae
     ourselves = RemoteAE("self", ae.title, _HERE.get(ae.address, ae.address), ae.port)
     try:

@@ -171,6 +171,7 @@ class Visit:
     def _answer(self, stick: Stick, outcome: Outcome, not_read: tuple[str, ...]) -> None:
         """Write the answer onto the stick; one that cannot be written to is none of our trouble."""
         settings = self._active()
+        time.tzset()  # The time zone may be that of the new settings.
         answer = Answer(
             self.serial,
             self.version,
