@@ -3,16 +3,18 @@
 pynetdicom turns each PDU into objects, queues them to another thread and copies the dataset
 several times. Here the P-DATA-TF PDUs of a C-STORE-RQ are taken apart in the read-ahead buffer, the
 fragments of the dataset go to a `Reception` as views of that buffer, and the response is written
-straight to the socket. Every other message is handed to pynetdicom unchanged (PS3.8 Section 9.3.5
-and Annex E, PS3.7 Section 9.3.1).
+straight to the socket. C-FIND responses, which come in hundreds, are read here as well. Every other
+message is handed to pynetdicom unchanged (PS3.8 Section 9.3.5 and Annex E, PS3.7 Section 9.3.1).
 """
 
 import logging
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from io import BytesIO
 from typing import Protocol
 
+from pynetdicom.dimse_primitives import C_FIND
 from pynetdicom.pdu_primitives import P_DATA
 
 from appliance.dicom.associations import ReadAheadSocket, UpperLayer
@@ -24,6 +26,7 @@ P_DATA_TF = 0x04
 C_STORE_RQ = 0x0001
 C_STORE_RSP = 0x8001
 C_FIND_RQ = 0x0020
+C_FIND_RSP = 0x8020
 NO_DATA_SET = 0x0101
 DATA_SET_PRESENT = 0x0001
 LOW_PRIORITY = 0x0002
@@ -262,6 +265,12 @@ class StoreReader:
             self._hand_over()
 
     def _hand_over(self) -> None:
+        first, control = self._other[0][0], self._other[0][1][0]
+        if control == _COMMAND | _LAST and (found := find_response(self._other)):
+            self._other = []
+            self._other_size = 0
+            self._upper_layer.assoc.dimse.msg_queue.put((first, found))
+            return
         primitive = P_DATA()
         primitive.presentation_data_value_list = [list(value) for value in self._other]  # type: ignore[misc]
         self._other = []
@@ -330,6 +339,25 @@ def store_response(request: StoreRequest, status: StoreStatus) -> bytes:
     body = _command_set(elements)
     value = struct.pack(">IBB", len(body) + 2, request.context_id, _COMMAND | _LAST) + body
     return struct.pack(">BBI", P_DATA_TF, 0, len(value)) + value
+
+
+def find_response(values: Sequence[tuple[int, bytes]]) -> C_FIND | None:
+    """Return the C-FIND-RSP (PS3.7 Table 9.1-2) of these presentation data values, or None.
+
+    Of the command set, which must be the first value, only what tells the outcome is read.
+    """
+    elements = parse_command(values[0][1][1:])
+    if _number(elements, 0x0100) != C_FIND_RSP:
+        return None
+    response = C_FIND()
+    response.MessageIDBeingRespondedTo = _number(elements, 0x0120)
+    response.Status = _number(elements, 0x0900)
+    if comment := elements.get(0x0902):
+        text = comment.decode("ascii", "replace").rstrip(" \0")
+        response.ErrorComment = text  # type: ignore[assignment]
+    if len(values) > 1:
+        response.Identifier = BytesIO(b"".join(data[1:] for _, data in values[1:]))
+    return response
 
 
 def find_request(context_id: int, sop_class: str, identifier: bytes) -> tuple[P_DATA, P_DATA]:

@@ -9,10 +9,19 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from io import BytesIO
 
 import pytest
+from pynetdicom.dimse_messages import C_ECHO_RQ, C_FIND_RSP
+from pynetdicom.dimse_primitives import C_ECHO, C_FIND
 
-from appliance.dicom.inline import InvalidPDU, StoreRequest, parse_command, store_response
+from appliance.dicom.inline import (
+    InvalidPDU,
+    StoreRequest,
+    find_response,
+    parse_command,
+    store_response,
+)
 from appliance.dicom.scp import Listener
 from appliance.dicom.statuses import StoreStatus
 from tests.unit.dicom.listening import OURS, Memory, listening, until
@@ -518,3 +527,44 @@ def test_a_command_set_taken_apart() -> None:
     assert elements[0x0002].rstrip(b"\0").decode() == CT
     assert elements[0x0100] == b"\x01\0"
     assert parse_command(elements[0x1000] and REQUEST) == elements
+
+
+def test_a_find_response_is_what_pynetdicom_reads() -> None:
+    response = C_FIND()
+    response.MessageIDBeingRespondedTo = 1
+    response.AffectedSOPClassUID = "1.2.840.10008.5.1.4.1.2.2.1"
+    response.Status = 0xFF00
+    response.Identifier = BytesIO(b"\x10\x00\x20\x00\x02\x00\x00\x0042")
+    found = find_response(values_of(response))
+    assert found is not None
+    assert (found.Status, found.MessageIDBeingRespondedTo) == (0xFF00, 1)
+    assert found.Identifier is not None
+    assert found.Identifier.getvalue() == response.Identifier.getvalue()
+
+
+def test_a_final_find_response_has_no_identifier_but_a_comment() -> None:
+    response = C_FIND()
+    response.MessageIDBeingRespondedTo = 1
+    response.Status = 0xA700
+    response.ErrorComment = "too many matches"
+    found = find_response(values_of(response))
+    assert found is not None
+    assert (found.Status, found.ErrorComment) == (0xA700, "too many matches")
+    assert found.Identifier is None
+
+
+def test_other_messages_are_no_find_response() -> None:
+    request = C_ECHO()
+    request.MessageID = 1
+    assert find_response(values_of(request)) is None
+
+
+def values_of(primitive: C_FIND | C_ECHO) -> list[tuple[int, bytes]]:
+    """The presentation data values that pynetdicom makes of a message."""
+    message = C_FIND_RSP() if isinstance(primitive, C_FIND) else C_ECHO_RQ()
+    message.primitive_to_message(primitive)
+    return [
+        (context_id, data)
+        for part in message.encode_msg(1, 16384)
+        for context_id, data in part.presentation_data_value_list
+    ]
