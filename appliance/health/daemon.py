@@ -124,7 +124,7 @@ class Daemon:
         try:
             do()
         except OSError as error:
-            return f"{what}: {error}"
+            return f"{what}: {error.strerror or error}"
         return ""
 
     def _complain(self, complaint: str) -> None:
