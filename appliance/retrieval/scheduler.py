@@ -164,6 +164,9 @@ class RemoteSchedule:
         wanted: dict[str, None] = {}
         failures: list[RequestFailed] = []
         entries = rounds.watch_list.for_remote(self.remote)
+        if not entries:
+            # With nobody to ask for, it is still to be known whether the remote is there.
+            rounds.planner.requestor.echo(self.remote)
         for entry in entries:
             self._beat()
             try:

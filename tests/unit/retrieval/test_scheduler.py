@@ -104,6 +104,15 @@ def test_a_remote_that_may_not_be_queried_is_not_asked(stage: Stage) -> None:
     assert turn(stage, stage.schedule(P1, pacs=replace(PACS, query=False))) == []
 
 
+def test_with_nobody_to_ask_for_a_remote_is_greeted(stage: Stage) -> None:
+    schedule = stage.schedule()
+    assert turn(stage, schedule) == ["ECHO"]
+    assert stage.catalogue.remote_state("main").last_reached == stage.clock.now
+    stage.remote.failures["ECHO"] = failure("unreachable", "it is off")
+    assert turn(stage, schedule, QUERY.every) == ["ECHO"]
+    assert stage.catalogue.remote_state("main").failure == "it is off"
+
+
 def test_without_a_watch_list_in_turn_only_hands_ask(stage: Stage) -> None:
     stage.remote.held = images("P1", "1.1")
     schedule = stage.schedule(P1, scheduled=False)
