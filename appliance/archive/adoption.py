@@ -18,7 +18,8 @@ from appliance.archive.records import PictureRow, StoredInstance
 Found = dict[str, os.stat_result]
 """The files of a folder, by name."""
 
-_FRAME: Final = re.compile(r"(?P<instance>.+)\.(?P<frame>\d{4,})")
+_FRAME: Final = re.compile(r"(?P<instance>.+)\.(?P<frame>0\d{3}|[1-9]\d{3,8})")
+"""As `picture_name` writes them; a Number of Frames of ten digits would fit on no disk."""
 _TAGS: Final = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -101,20 +102,23 @@ def pictures_by_instance(
 ) -> dict[str, list[FoundPicture]]:
     """The pictures of each instance of a series; names that are of none are under "".
 
-    `<instance>.0001.jpg` may be frame 1 of one instance or the only frame of another. It is the
-    latter if that instance is in `known`.
+    `<instance>.1000.jpg` may be frame 1000 of one instance or the only frame of another. It is the
+    latter if that instance is in `known`, or if the former has no frame 1.
     """
+    every = dict.fromkeys(names)
     found: dict[str, list[FoundPicture]] = {}
-    for name in names:
+    for name in every:
         stem, suffix = os.path.splitext(name)
-        frame = _FRAME.fullmatch(stem)
+        frame = None if stem in known else _FRAME.fullmatch(stem)
         if suffix not in PICTURE_SUFFIXES or not is_uid(stem):
             found.setdefault("", []).append(FoundPicture(name, None, suffix))
-        elif frame is None or stem in known:
-            found.setdefault(stem, []).append(FoundPicture(name, None, suffix))
-        else:
+        elif frame is not None and (
+            frame["frame"].startswith("0") or f"{frame['instance']}.0001{suffix}" in every
+        ):
             picture = FoundPicture(name, int(frame["frame"]), suffix)
             found.setdefault(frame["instance"], []).append(picture)
+        else:
+            found.setdefault(stem, []).append(FoundPicture(name, None, suffix))
     return found
 
 

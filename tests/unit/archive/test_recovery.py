@@ -509,6 +509,24 @@ def test_frames_are_told_from_instances_that_end_alike(
     assert rows(folders.catalogue) == before
 
 
+@pytest.mark.parametrize("uid", ["2.25.5.1000", "2.25.240975184010339930317865244931821792379"])
+def test_a_picture_alone_is_told_from_a_frame(
+    folders: Folders, archive: Callable[[], Catalogue], uid: str
+) -> None:
+    """UIDs that de-identification makes end in many digits, and are no frame of "2.25"."""
+    catalogue = archive()
+    arrive(catalogue, folders, instance(1, instance=uid))
+    catalogue.finish_renders(
+        [draw(folders, job, drop_dicom=True) for job in catalogue.next_renders(9)]
+    )
+    catalogue.close()
+    before = rows(folders.catalogue)["pictures"]
+    folders.catalogue.unlink()
+    catalogue = archive()
+    assert [(row.instance, row.file) for row in catalogue.instances(STUDY)] == [(uid, "dropped")]
+    assert rows(folders.catalogue)["pictures"] == before
+
+
 # -- damage
 
 
