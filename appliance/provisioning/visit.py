@@ -112,19 +112,19 @@ class Visit:
         not_read: tuple[str, ...] = ()
         try:
             contents = self._read(stick)
+        except Unusable as unusable:
+            outcome = Outcome.refusal(unusable)
+        except OSError as error:
+            outcome = _unreadable(error)
+        else:
             if contents is None:
                 LOGGER.info("%s: nothing on this stick is for the box", device)
                 return None
             not_read = contents.also
             outcome = self._applier(device).apply(contents)
-        except Unusable as unusable:
-            outcome = Outcome.refusal(unusable)
-        except OSError as error:
-            outcome = _unreadable(error)
-        report = self._report(device, outcome.outcome, outcome.sentence)
+        # The light lets people pull it: only when everything is on it.
         self._answer(stick, outcome, not_read)
-        # It may have been pulled while it was answered to.
-        return self._report(device, report.outcome, report.sentence)
+        return self._report(device, outcome.outcome, outcome.sentence)
 
     def _read(self, stick: Stick) -> Contents | None:
         with stick.reading() as folder:
