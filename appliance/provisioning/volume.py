@@ -100,25 +100,17 @@ def _is_fat(sector: bytes) -> bool:
 
 def mount(device: Path, point: Path, kind: str, flags: int) -> None:
     """mount(2). Raises OSError."""
-    _call("mount", os.fsencode(device), os.fsencode(point), kind.encode(), flags, None)
+    paths = (os.fsencode(device), os.fsencode(point))
+    _call("mount", *paths, kind.encode(), ctypes.c_ulong(flags), None)
 
 
 def unmount(point: Path) -> None:
     """umount2(2), even of a stick that is gone. Raises OSError."""
-    _call("umount2", os.fsencode(point), _DETACH)
+    _call("umount2", os.fsencode(point), ctypes.c_int(_DETACH))
 
 
-def _call(name: str, *arguments: bytes | int | None) -> None:
-    libc = ctypes.CDLL(None, use_errno=True)
-    function = getattr(libc, name)
-    function.argtypes = [
-        ctypes.c_ulong
-        if isinstance(argument, int) and name == "mount"
-        else ctypes.c_int
-        if isinstance(argument, int)
-        else ctypes.c_char_p
-        for argument in arguments
-    ]
+def _call(name: str, *arguments: bytes | ctypes.c_ulong | ctypes.c_int | None) -> None:
+    function = getattr(ctypes.CDLL(None, use_errno=True), name)
     if function(*arguments) != 0:
         number = ctypes.get_errno()
         raise OSError(number, f"{name}: {os.strerror(number)}")
