@@ -1,19 +1,30 @@
 """The whole way to an image."""
 
+import fcntl
 import json
 import shutil
+import stat
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from tools.imaging.architecture import Architecture
-from tools.imaging.cache import Cache
+from tools.imaging.cache import Cache, digest
 from tools.imaging.disk import DiskMaker
 from tools.imaging.kernel import debian_kernel
 from tools.imaging.layout import read_layout
 from tools.imaging.userland import Userland
-from tools.imaging.version import version_here
+from tools.imaging.version import Version, version_here
+
+REPOSITORY = Path(__file__).parents[2]
+
+_MADE_OF = ("appliance", "buildroot/board", "overlay", "pyproject.toml", "tools/imaging")
+"""All that an image is made of, besides what the package mirrors give."""
+
+_KEPT = ("disk.img", "root.verity", "vmlinuz.efi", "initramfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +34,7 @@ class Build:
     disk: Path
     """The disk, as large as the layout says; a box's own is larger, and `data` grows into it."""
     sizes: dict[str, int]
-    """Bytes of its parts."""
+    """Bytes of the files it was made of, by name."""
 
 
 def build(
@@ -31,27 +42,78 @@ def build(
 ) -> Build:
     """Make an image in `folder`: `disk.img`, its parts, and `image.json`, which describes it.
 
-    Raises ImageFailed. An image that was there before stays until the new one is whole.
+    If it is there already, made of the same content, it stays. Raises ImageFailed; an image that
+    was there before then stays as well.
     """
     version = version_here()
+    made_of = digest([architecture.debian, version.os_release(), *_content()])
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".image-") as making:
-        say("the kernel")
-        kernel = debian_kernel(cache, architecture)
-        say("the root file system (the first time: packages, and Pillow-SIMD compiled)")
-        root = Path(making) / "tree" / "root"
-        root.mkdir(parents=True)
-        Userland(cache, architecture).make(root, kernel, version)
-        say("the disk")
-        parts = Path(making) / "parts"
-        parts.mkdir()
-        disk = DiskMaker(parts, read_layout(), architecture, cache, version.time).make(root, kernel)
-        names = ("root.verity", "vmlinuz.efi", "initramfs")
-        made = Build(folder / disk.name, {name: (parts / name).stat().st_size for name in names})
-        description = {**asdict(version), "architecture": architecture.debian, **made.sizes}
-        (parts / "image.json").write_text(json.dumps(description, indent=2) + "\n")
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for name in (*names, disk.name, "image.json"):
-            (parts / name).rename(folder / name)
-    return made
+    with _alone(folder.with_name(f"{folder.name}.lock")):
+        if _description(folder).get("made_of") != made_of:
+            with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".image-") as making:
+                parts = _parts(Path(making), architecture, cache, version, say)
+                description = {**asdict(version), "made_of": made_of, "sizes": _sizes(parts)}
+                (parts / "image.json").write_text(json.dumps(description, indent=2) + "\n")
+                _replace(folder, parts)
+        return Build(folder / "disk.img", _description(folder)["sizes"])
+
+
+@contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _content() -> Iterator[bytes]:
+    """Everything in this checkout that ends up in an image or decides how it is made."""
+    for name in _MADE_OF:
+        top = REPOSITORY / name
+        for path in [top] if top.is_file() else sorted(top.rglob("*")):
+            if path.is_symlink():
+                yield f"{path} -> {path.readlink()}".encode()
+            elif path.is_file() and path.suffix != ".pyc":
+                yield f"{path} {stat.filemode(path.stat().st_mode)}".encode()
+                yield path.read_bytes()
+
+
+def _parts(
+    making: Path,
+    architecture: Architecture,
+    cache: Cache,
+    version: Version,
+    say: Callable[[str], None],
+) -> Path:
+    """A new folder with the disk and the files it is made of."""
+    say("the kernel")
+    kernel = debian_kernel(cache, architecture)
+    say("the root file system (the first time: packages, and Pillow-SIMD compiled)")
+    root = making / "tree" / "root"
+    root.mkdir(parents=True)
+    Userland(cache, architecture).make(root, kernel, version)
+    say("the disk")
+    parts = making / "parts"
+    parts.mkdir()
+    DiskMaker(parts, read_layout(), architecture, cache, version.time).make(root, kernel)
+    return parts
+
+
+def _description(folder: Path) -> dict[str, Any]:
+    """What `image.json` says; nothing where there is no whole image."""
+    try:
+        description: dict[str, Any] = json.loads((folder / "image.json").read_text())
+    except (FileNotFoundError, json.JSONDecodeError):
+        return {}
+    return description
+
+
+def _sizes(parts: Path) -> dict[str, int]:
+    return {name: (parts / name).stat().st_size for name in _KEPT}
+
+
+def _replace(folder: Path, parts: Path) -> None:
+    """Put the new image in the old one's place. The description comes last and makes it whole."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    for name in (*_KEPT, "image.json"):
+        (parts / name).rename(folder / name)
