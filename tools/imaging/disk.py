@@ -86,8 +86,8 @@ class DiskMaker:
         image = self._path("root.verity")
         run(need("mksquashfs", "squashfs-tools"), root, image, "-all-root", "-noappend",
             "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "9",
-            "-b", "131072",
-            environment={"SOURCE_DATE_EPOCH": str(self.time)})  # fmt: skip
+            "-b", "131072", "-mkfs-time", str(self.time),
+            "-all-time", str(self.time))  # fmt: skip
         blocks = -(-image.stat().st_size // BLOCK)
         os.truncate(image, blocks * BLOCK)
         said = run(need("veritysetup", "cryptsetup-bin"), "format", "--no-superblock",

@@ -48,7 +48,7 @@ def run(
         check=False,
         capture_output=True,
         cwd=folder,
-        env={**os.environ, **(environment or {})},
+        env={**_own_environment(), **(environment or {})},
         input=text,
     )
     output = done.stdout.decode(errors="replace")
@@ -56,3 +56,8 @@ def run(
         said = (output + done.stderr.decode(errors="replace")).splitlines()[-20:]
         raise ImageFailed(f"{command[0]} ended with {done.returncode}:\n" + "\n".join(said))
     return output
+
+
+def _own_environment() -> dict[str, str]:
+    """This process's, without a date for what is built: an image's date is its commit's."""
+    return {name: text for name, text in os.environ.items() if name != "SOURCE_DATE_EPOCH"}

@@ -146,16 +146,19 @@ def _compiled(cache: Cache, pin: Pin) -> Path:
         run(*_PIP, "download", "--no-deps", "--no-binary", pin.name,
             "--dest", source, pin.requirement)  # fmt: skip
         archive = next(source.iterdir())
+        # In a folder that is always called the same, for the compiler writes its name down.
+        unpack(archive, source / "unpacked", "--strip-components=1")
         # User namespaces let anybody change the root. A tree that was only unpacked has neither
         # devices nor a link called cc.
         (tree / "dev").mkdir(exist_ok=True)
         run(*("unshare", "--map-root-user", "--mount", "sh", "-c"),
             'mount --rbind /dev "$0/dev" && exec chroot "$0" "$@"', tree,
-            *("/usr/bin/env", "-i", "CC=gcc", "CXX=g++", "HOME=/tmp", "PATH=/usr/bin"),
-            *("SOURCE_DATE_EPOCH=315532800", "python3", "-m", "pip", "wheel", "--no-index"),
-            *("--no-deps", "--no-build-isolation", "--wheel-dir=/wheel", *options),
-            f"/source/{archive.name}")  # fmt: skip
+            *("/usr/bin/env", "-i", "CC=gcc", "CXX=g++", "CFLAGS=-g0", "HOME=/tmp"),
+            *("PATH=/usr/bin", "SOURCE_DATE_EPOCH=315532800", "python3", "-m", "pip"),
+            *("wheel", "--no-index", "--no-deps", "--no-build-isolation"),
+            *("--wheel-dir=/wheel", *options),
+            "/source/unpacked")  # fmt: skip
         shutil.copy(next((tree / "wheel").iterdir()), folder)
 
-    parts = [pin.requirement, *options, *_COMPILERS]
+    parts: list[str | bytes] = [pin.requirement, Path(__file__).read_bytes()]
     return cache.get(f"wheel-{pin.name}-{digest([pin.version])}", parts, make)
