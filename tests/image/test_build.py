@@ -1,7 +1,10 @@
 """The image as files: the same from the same commit, and what the box is made to start from."""
 
+import json
 import subprocess
 from pathlib import Path
+
+import pytest
 
 from tools.imaging.architecture import AMD64
 from tools.imaging.build import Build, build
@@ -18,8 +21,16 @@ def cut_out(disk: Path, name: str, target: Path) -> Path:
     return target
 
 
+def made_of(made: Build) -> str:
+    """What names the content that an image was made of."""
+    named: str = json.loads(made.disk.with_name("image.json").read_text())["made_of"]
+    return named
+
+
 def test_two_builds_are_the_same_byte_for_byte(image: Build, tmp_path: Path) -> None:
     again = build(AMD64, tmp_path / "again", cache_from_environment(), print)
+    if made_of(image) != made_of(again):
+        pytest.skip("the checkout was changed between the two builds")
     subprocess.run(["cmp", image.disk, again.disk], check=True)
 
 

@@ -24,7 +24,9 @@ from tools.hospital.sender import Node
 
 REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
-TOOL_ALONE = ("tools/demo", "tools/test", "tools/bench", "tools/stick")
+TOOL_ALONE = (
+    *("tools/demo", "tools/vm", "tools/test", "tools/bench", "tools/stick", "tools/image"),
+)
 PATIENT = "00012345"
 
 SETTINGS = """\
