@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from importlib.metadata import requires
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,27 @@ REPOSITORY = Path(__file__).parents[3]
 
 
 def asked_for(architecture: Architecture) -> list[Requirement]:
+    """What pyproject.toml asks for, and what that asks for in turn, as its versions here say."""
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
-    environment = {"platform_machine": architecture.machine, "python_version": "3.13"}
-    requirements = map(Requirement, project["dependencies"])
-    return [
-        requirement
-        for requirement in requirements
-        if requirement.marker is None or requirement.marker.evaluate(environment)
-    ]
+    environment = {
+        "platform_machine": architecture.machine,
+        "python_version": "3.13",
+        "extra": "",
+    }
+    found: dict[str, Requirement] = {}
+    waiting = [Requirement(text) for text in project["dependencies"]]
+    while waiting:
+        requirement = waiting.pop()
+        if requirement.marker is None or requirement.marker.evaluate(environment):
+            if requirement.name not in found and not is_other_pillow(requirement):
+                waiting.extend(map(Requirement, requires(requirement.name) or ()))
+            found[requirement.name] = requirement
+    return list(found.values())
+
+
+def is_other_pillow(requirement: Requirement) -> bool:
+    """Whether it is the Pillow that this machine does not have; neither asks for anything."""
+    return requirement.name in ("pillow", "pillow-simd")
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES.values(), ids=list(ARCHITECTURES))
