@@ -1,7 +1,7 @@
 """The page as an ASGI application: health alone, no patient data, no action."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from importlib.resources import files
 from typing import Final
@@ -81,13 +81,13 @@ class _Pages:
         self._front = environment.get_template("health.html")
         self._nothing = environment.get_template("nothing.html")
 
-    def front(self, request: Request) -> Response:
+    async def front(self, request: Request) -> Response:
         verdict = self._look()
         language = _language(request, verdict)
         view = view_of(verdict, language, time.monotonic(), time.time())
         return _page(self._front.render(view=view, say=view.say), language)
 
-    def health(self, request: Request) -> Response:
+    async def health(self, request: Request) -> Response:
         """200 while the box does its work, 503 when a fault keeps it from that."""
         verdict = self._look()
         said = asdict(verdict)
@@ -95,7 +95,7 @@ class _Pages:
         said["word"] = asdict(STATES[verdict.name])
         return JSONResponse(said, 503 if verdict.name in ("fault", "unknown") else 200)
 
-    def nothing(self, request: Request, error: Exception) -> Response:
+    async def nothing(self, request: Request, error: Exception) -> Response:
         language = _language(request, None)
 
         def say(name: str) -> str:
@@ -116,10 +116,10 @@ def _language(request: Request, verdict: Verdict | None) -> Language:
     return chosen(request.query_params.get("lang"), accepted, own)
 
 
-def _static(name: str, kind: str) -> Callable[[Request], Response]:
+def _static(name: str, kind: str) -> Callable[[Request], Awaitable[Response]]:
     content = files("appliance.panel").joinpath("static", name).read_bytes()
 
-    def answer(request: Request) -> Response:
+    async def answer(request: Request) -> Response:
         return Response(content, media_type=kind, headers={"Cache-Control": "max-age=300"})
 
     return answer
