@@ -134,6 +134,7 @@ def write_report(path: Path, report: Dataclass, *, durable: bool = False) -> Non
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            os.fchmod(descriptor, 0o644)  # For anybody, whatever its owner's umask.
             json.dump(asdict(report), file, ensure_ascii=False, default=dict)
             if durable:
                 file.flush()

@@ -45,13 +45,15 @@ def test_what_was_written_is_read(tmp_path: Path, report: ServiceReport, durable
     write_report(file, report, durable=durable)
     assert read_report(file, ServiceReport) == report
     assert list(tmp_path.iterdir()) == [file]
-    assert file.stat().st_mode & 0o777 == 0o644 & ~_umask()
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def test_anybody_may_read_it_whatever_its_owner_is_used_to(tmp_path: Path) -> None:
+    mask = os.umask(0o077)
+    try:
+        write_report(tmp_path / "report.json", FULL)
+    finally:
+        os.umask(mask)
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o644
 
 
 def test_a_reader_sees_the_old_or_the_new_one_whole(tmp_path: Path) -> None:
