@@ -30,8 +30,8 @@ _FIREWALL = "netty-firewall.service"
 _NETWORK = "systemd-networkd.service"
 _TIME = "systemd-timesyncd.service"
 
-_WITHIN = 180.0
-"""Seconds that a service gets to restart."""
+_WITHIN = 600.0
+"""Seconds that a service gets to restart: the AE brings a large archive in order first."""
 
 Command = Callable[[Sequence[str]], None]
 
