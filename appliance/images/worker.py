@@ -25,7 +25,7 @@ from appliance.images.encode import NotEncodable, encode, obstacle
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
 
-_NICE = 19
+_NICE = 10
 _OOM_SCORE = "800"
 _OPEN_PICTURES = 64
 _TELL_EVERY = 1.0

@@ -23,7 +23,7 @@ from appliance.images.pool import Bounds, RenderPool
 from tests.unit.render import made
 
 STUDY, SERIES = "2.25.2", "2.25.3"
-PATIENCE = 60.0
+PATIENCE = 180.0
 
 
 class Archive:
@@ -275,8 +275,11 @@ def test_a_hung_worker_fails_the_job_it_was_on(archive: Archive, pool: Opened) -
 def test_a_job_that_takes_long_but_goes_on_is_not_hung(archive: Archive, pool: Opened) -> None:
     """Two passes over frames without a window: the first makes no picture, but is progress."""
     one = pool(progress=2)
-    measured = timed(one, archive, archive.job("1.1", large(500)), 1)
-    assert timed(one, archive, archive.job("1.0", large(int(500 * 3.5 / measured))), 2) > 2
+    frames, jobs = 500, 1
+    # How many take long enough depends on what else the machine does, even from one to the next.
+    while (took := timed(one, archive, archive.job(f"1.{jobs}", large(frames)), jobs)) <= 2:
+        frames = min(4 * frames, int(frames * 3.5 / took))
+        jobs += 1
     assert {outcome.state for outcome in archive.outcomes} == {"rendered"}
 
 

@@ -672,7 +672,7 @@ def test_a_remote_that_cannot_be_asked_is_left_alone_for_growing_pauses(
 ) -> None:
     times = 1 if name == "MUTE" else 2  # it takes as long as the longest timer
     state = soon(lambda: hospital.failed(name, times), lambda state: says in state.failure)
-    assert any(says in event for event in hospital.events(name))
+    soon(lambda: hospital.events(name), lambda events: any(says in event for event in events))
     assert state.last_failed is not None
     assert state.next_attempt is not None
     expected = min(2 ** (state.failures - 1), 8)
