@@ -17,6 +17,9 @@ class Architecture:
     """Debian's package of the kernel."""
     console: str
     """The serial port on which the kernel and systemd talk."""
+    loader_watchdog: bool
+    """Whether EFI Boot Guard knows a watchdog of such machines. Where it does not, it starts no
+    kernel that is to be watched: there the watch begins with systemd."""
     compiled: frozenset[str]
     """Python packages without a wheel for it: compiled by us."""
     libraries: tuple[str, ...]
@@ -29,6 +32,7 @@ AMD64 = Architecture(
     efi="x64",
     kernel="linux-image-amd64",
     console="ttyS0",
+    loader_watchdog=True,
     compiled=frozenset({"pillow-simd"}),
     libraries=(
         *("libjpeg62-turbo", "libopenjp2-7", "liblcms2-2"),
@@ -42,6 +46,7 @@ ARM64 = Architecture(
     efi="aa64",
     kernel="linux-image-arm64",
     console="ttyAMA0",
+    loader_watchdog=False,
     compiled=frozenset(),
     libraries=(),
 )

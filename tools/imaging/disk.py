@@ -131,9 +131,10 @@ class DiskMaker:
         """One slot's state for EFI Boot Guard, which starts the highest revision that works."""
         path = self._path(f"BGENV.{revision}")
         label = f"C:{self.layout.partitions[3 - revision].name.upper()}:{KERNEL_FILE}"
+        watchdog = self.layout.watchdog if self.architecture.loader_watchdog else 0
         Native(self._boot_guard(AMD64)).run(
             *("usr/bin/bg_setenv", f"--filepath={path}", f"--revision={revision}"),
-            *(f"--kernel={label}", f"--ustate={state}", f"--watchdog={self.layout.watchdog}"),
+            *(f"--kernel={label}", f"--ustate={state}", f"--watchdog={watchdog}"),
         )
         return path
 
