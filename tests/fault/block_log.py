@@ -119,6 +119,7 @@ class BlockLog:
                 flushed = self._last_flush(cut.issued)
                 _apply(file, self.entries[done:flushed])
                 done = flushed
+                disk.unlink(missing_ok=True)
                 _copy(durable, disk)
                 with disk.open("r+b", buffering=0) as left:
                     _apply(left, self._survivors(cut, flushed))

@@ -47,6 +47,10 @@ _DIRECT_IO: Final = 1
 """Of an open file: the kernel keeps no copy of it."""
 _MAX_PAGES: Final = 1 << 22
 _BIG_WRITES: Final = 1 << 5
+_NEW_MOUNTS: Final = 0x20000
+"""CLONE_NEWNS of unshare(2)."""
+_SLAVES: Final = 1 << 19 | 1 << 14
+"""MS_SLAVE and MS_REC of mount(2)."""
 
 
 class _Server:
@@ -133,11 +137,23 @@ class CannotRecord(Exception):
     """This machine, or this user, cannot make a recorded disk; the text says why."""
 
 
+def keep_mounts_private() -> None:
+    """From now on, let nobody else see what this thread, and what it starts, mounts.
+
+    Whoever makes a mount namespace of his own, as sandboxes do, gets a copy of every mount that he
+    sees, and keeps it: a disk would stay mounted, and the next one in its place be ignored.
+    Raises `CannotRecord`.
+    """
+    if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
+        raise CannotRecord("a recorded disk needs root and /dev/fuse")
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(_NEW_MOUNTS) or libc.mount(b"none", b"/", None, _SLAVES, None):
+        raise CannotRecord(f"no mount namespace: {os.strerror(ctypes.get_errno())}")
+
+
 @contextmanager
 def recorded_disk(image: Path, log: Path, flush_seconds: float = 0.0005) -> Iterator[Path]:
     """A recorded disk that is a copy of `image`, as a file. Raises `CannotRecord`."""
-    if os.geteuid() != 0 or not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        raise CannotRecord("a recorded disk needs root and /dev/fuse")
     log.touch()
     point = image.with_name("recorded-disk")
     point.touch()

@@ -27,7 +27,7 @@ from appliance.archive.recovery import Report, open_recovered, recover
 from tests.fault.block_log import Cut
 from tests.fault.judge import Judge
 from tests.fault.recorded_box import Recording, everything, record, reference
-from tests.fault.recorded_disk import CannotRecord, mounted
+from tests.fault.recorded_disk import CannotRecord, keep_mounts_private, mounted
 from tests.fault.specimens import IDENTITY, SENT
 from tools.hospital.peers import program
 
@@ -70,6 +70,7 @@ def recorded(**environment: str) -> Iterator[Case]:
     """A case. Skips where a disk cannot be recorded."""
     with _spacious() as folder:
         try:
+            keep_mounts_private()
             recording = record(folder, **environment)
         except CannotRecord as reason:
             pytest.skip(str(reason))
