@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from tools.imaging.architecture import AMD64, Architecture
 from tools.imaging.programs import need, need_file
@@ -87,6 +87,14 @@ class Hardware:
     """More arguments for QEMU."""
     disk: str | None = None
     """QEMU's `-drive` for the disk instead of the file alone; its id must be `disk`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Transferred:
+    """Bytes that a box has read from a device, and written to it."""
+
+    read: int
+    written: int
 
 
 def copy_disk(image: Path, disk: Path, size: int = 4 * GIB) -> Path:
@@ -194,12 +202,20 @@ class Machine:
             else:
                 return
 
-    def plug(self, image: Path, name: str = "stick") -> None:
-        """Plug in a USB stick whose content is the file `image`."""
-        self.monitor.command(
-            "blockdev-add", driver="raw", node_name=name,
-            file={"driver": "file", "filename": str(image)},
-        )  # fmt: skip
+    def plug(
+        self, image: Path, name: str = "stick", *, bytes_per_second: int | None = None
+    ) -> None:
+        """Plug in a USB stick whose content is the file `image`, perhaps a slow one."""
+        content: dict[str, Any] = {
+            "driver": "raw", "file": {"driver": "file", "filename": str(image)}
+        }  # fmt: skip
+        if bytes_per_second is not None:
+            self._commands += 1
+            group = f"slow{self._commands}"
+            limits = {"bps-total": bytes_per_second}
+            self.monitor.command("object-add", qom_type="throttle-group", id=group, limits=limits)
+            content = {"driver": "throttle", "throttle-group": group, "file": content}
+        self.monitor.command("blockdev-add", node_name=name, **content)
         self.monitor.command(
             "device_add", driver="usb-storage", id=name, drive=name, bus="usb.0", removable=True
         )
@@ -210,6 +226,14 @@ class Machine:
         self.monitor.command("device_del", id=name)
         self.monitor.event("DEVICE_DELETED", 20, since)
         self.monitor.command("blockdev-del", node_name=name)
+
+    def transferred(self, name: str = "stick") -> Transferred:
+        """How much of a stick the box has read and written since it was plugged in."""
+        for device in self.monitor.command("query-blockstats"):
+            if f"/{name}/" in f"{device.get('qdev', '')}/":
+                stats = device["stats"]
+                return Transferred(stats["rd_bytes"], stats["wr_bytes"])
+        raise MachineTimeout(f"no stick called {name} is plugged in")
 
     def processor_seconds(self) -> float:
         """Processor time of this QEMU so far: what compares on a machine that is shared."""

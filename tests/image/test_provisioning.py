@@ -1,0 +1,314 @@
+"""USB sticks, plugged into the real image over QMP: what they bring, and what is told on them.
+
+The tests share one box and follow one another as sticks do; each begins with settings that hold.
+"""
+
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from appliance.provisioning.signature import new_key, sign
+from tests.image.figures import Figures
+from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, Site, pacs, until
+from tools.imaging.build import Build
+from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.stick import read_stick
+
+THREE_BLINKS = "pattern 1 100 1 0 0 100 0 0 1 100 1 0 0 100 0 0 1 100 1 0 0 900 0 0"
+TWO_BLINKS = "pattern 1 200 1 0 0 200 0 0 1 200 1 0 0 1400 0 0"
+DARK = "none 0"
+
+KEY, STRANGER = new_key(), new_key()
+
+
+@pytest.fixture(scope="module")
+def site(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """A new box without settings, started."""
+    folder = tmp_path_factory.mktemp("site")
+    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, Hardware(extra=HARDWARE))
+    with pacs() as port, machine:
+        site = Site(machine, folder, port)
+        site.started()
+        yield site
+
+
+@pytest.fixture
+def provisioned(site: Site) -> Site:
+    """The box with settings, whatever was tested before."""
+    if not site.current():
+        assert site.give(site.settings()).data["outcome"] == "accepted"
+    return site
+
+
+def signed(settings: str, key: bytes) -> dict[str, bytes]:
+    """The files of a stick with settings that were signed."""
+    text = settings.encode()
+    return {"netty.toml": text, "netty.toml.sig": sign(text, None, [key])}
+
+
+def test_without_settings_the_page_says_what_it_waits_for(site: Site) -> None:
+    health = site.shows("unprovisioned")
+    assert (health["colour"], health["rhythm"], health["provisioned"]) == ("amber", "slow", False)
+    page = site.page()
+    assert "There are no settings yet" in page
+    assert "plug in a USB stick with netty.toml on it" in page
+    assert "netty.toml を入れた USB メモリを挿してください" in site.page("/?lang=ja")
+    assert site.ae_process() == 0
+    assert site.echo() is None
+
+
+def test_right_settings_are_taken_and_the_answer_is_on_the_stick(
+    site: Site, figures: Figures
+) -> None:
+    text = site.settings()
+    stick = site.stick({"netty.toml": text})
+    began = time.monotonic()
+    report = site.plug(stick)
+    figures.note("stick plugged to accepted, s", round(time.monotonic() - began, 1))
+    assert report["outcome"] == "accepted", report
+    assert (report["plugged"], report["revision"]) == (True, 1)
+    health = site.shows("accepted")
+    assert (health["colour"], health["rhythm"]) == ("green", "three")
+    assert site.led() == (THREE_BLINKS, DARK)
+    assert site.echo() == 0x0000
+
+    process = site.ae_process()
+    answer = site.pull(stick, report)
+    assert answer.text.startswith("ACCEPTED. ")
+    assert answer.data["outcome"] == "accepted"
+    assert answer.data["serial"] == SERIAL
+    assert answer.data["active"]["revision"] == "1"
+    assert answer.data["active"]["AE title"] == "HAPPY_netty"
+    assert site.current() == site.active()
+    assert site.shows("working")["rhythm"] == "steady"
+
+    again = site.give(text)
+    assert again.data["outcome"] == "already applied"
+    assert again.report["outcome"] == "already applied"
+    assert site.ae_process() == process != 0
+
+
+def test_wrong_settings_change_nothing_and_each_mistake_is_named(provisioned: Site) -> None:
+    site = provisioned
+    before = site.active(), site.current(), site.ae_process()
+    wrong = 'revision = 99\n[ae]\nport = 70000\n[query]\nevrey = "5 min"\n'
+    stick = site.stick({"netty.toml": wrong})
+    report = site.plug(stick)
+    assert report["outcome"] == "rejected", report
+    health = site.shows("rejected")
+    assert (health["colour"], health["rhythm"]) == ("red", "two")
+    assert site.led() == (DARK, TWO_BLINKS)
+
+    answer = site.pull(stick, report)
+    assert answer.places == {("netty.toml", 3, 8), ("netty.toml", 5, 1)}
+    assert "netty.toml:3:8: ae.port: expected a whole number, 1 to 65535, found 70000" in (
+        answer.text
+    )
+    assert "netty.toml:5:1: query.evrey" in answer.text
+    assert "did you mean every?" in answer.text
+    assert (site.active(), site.current(), site.ae_process()) == before
+    assert site.echo() == 0x0000
+    assert site.shows("working")["colour"] == "green"
+
+
+@pytest.mark.slow
+def test_settings_that_the_box_cannot_work_with_go_back(provisioned: Site) -> None:
+    """Right as a text, and no network comes of it: only the trial can tell."""
+    site = provisioned
+    before = site.active()
+    text = site.settings() + '[network]\ninterface = "enp99s0"\n'
+    site.revision -= 1
+    answer = site.give(text)
+    assert answer.data["outcome"] == "rejected"
+    assert answer.data["sentence"] == "There is no network interface named enp99s0."
+    assert site.active() == site.current() == before
+    site.serves()
+
+
+@pytest.mark.slow
+def test_settings_of_yesterday_are_refused(provisioned: Site) -> None:
+    site = provisioned
+    assert site.give(site.settings()).data["outcome"] == "accepted"
+    process = site.ae_process()
+    stale = site.give(site.settings(revision=site.revision - 1))
+    assert stale.data["outcome"] == "rejected"
+    assert stale.data["sentence"] == (
+        f"The settings are old: revision {site.revision - 1}, the box has {site.revision}."
+    )
+    other = site.give(site.settings(box='name = "other"', revision=site.revision))
+    assert other.data["sentence"] == (
+        f"The box has other settings of the same revision, {site.revision}."
+    )
+    assert site.ae_process() == process
+
+
+@pytest.mark.slow
+def test_settings_are_for_the_boxes_that_they_name(provisioned: Site) -> None:
+    site = provisioned
+    other = site.give(site.settings(box='serials = ["NB-OTHER"]'))
+    assert other.data["outcome"] == "rejected"
+    assert other.data["sentence"] == (
+        f"The settings are for another box: this one has the serial number {SERIAL}."
+    )
+    ours = site.give(site.settings(box=f'serials = ["NB-OTHER", "{SERIAL.lower()}"]'))
+    assert ours.data["outcome"] == "accepted"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("netty.toml", "revision = 77\n".encode("utf-16"), "UTF-16"),
+        ("netty.toml", b"{\\rtf1\\ansi revision = 77\\par}", "RTF"),
+        ("netty.toml.txt", b"revision = 77\n", "There is no netty.toml, but netty.toml.txt."),
+    ],
+    ids=["utf-16", "rtf", "toml.txt"],
+)
+def test_what_is_no_netty_toml_is_named(
+    provisioned: Site, name: str, content: bytes, told: str
+) -> None:
+    answer = provisioned.give({name: content})
+    assert answer.data["outcome"] == "rejected"
+    assert told in answer.text
+
+
+@pytest.mark.slow
+def test_a_stick_without_settings_is_left_alone(provisioned: Site) -> None:
+    site = provisioned
+    before = site.report()
+    stick = site.stick({"holiday.jpg": b"\xff\xd8"})
+    site.machine.plug(stick)
+    until("the stick was looked at", lambda: "nothing on this stick is for the box" in _log(site))
+    site.machine.unplug()
+    assert read_stick(stick, f"netty-result-{SERIAL}.txt") is None
+    assert site.report() == before
+
+
+@pytest.mark.slow
+def test_a_stick_pulled_while_it_is_read_changes_nothing(provisioned: Site) -> None:
+    site = provisioned
+    before, process = site.active(), site.ae_process()
+    watched = "patient_id\n" + "".join(f"P{number:09}\n" for number in range(60_000))
+    files = {"netty.toml": site.settings(), "patients.csv": watched}
+    site.revision -= 1
+    stick = site.stick(files)
+    site.machine.plug(stick, bytes_per_second=48 * 1024)
+    until("the box reads", lambda: "activating" in _visits(site), ANSWER_WITHIN)
+    read = site.machine.transferred().read
+    until("it reads the list", lambda: site.machine.transferred().read > read + 160 * 1024, 120)
+    assert "activating" in _visits(site)
+    site.machine.unplug()
+    until("the visit ends", lambda: "activating" not in _visits(site), ANSWER_WITHIN)
+    assert (site.active(), site.current(), site.ae_process()) == (before, before, process)
+    assert site.report()["plugged"] is False
+    assert site.machine.run("systemctl --failed --plain --no-legend 'netty-*'") == ""
+    # Nothing of it stays: the same settings are taken from a stick that is left in.
+    assert site.give({**files, "netty.toml": site.settings()}).data["outcome"] == "accepted"
+
+
+@pytest.mark.slow
+def test_a_stick_pulled_while_the_answer_is_written_is_no_failure(provisioned: Site) -> None:
+    site = provisioned
+    before = site.report().get("at")
+    stick = site.stick({"netty.toml": site.settings()})
+    site.machine.plug(stick, bytes_per_second=24 * 1024)
+    until("the answer", lambda: site.machine.transferred().written > 0, ANSWER_WITHIN, 0.02)
+    site.machine.unplug()
+    report = site.outcome(before)
+    assert (report["outcome"], report["revision"]) == ("accepted", site.revision)
+    until("the stick is missed", lambda: not site.report()["plugged"])
+    assert site.current() == site.active()
+    assert site.current().startswith(f"{site.revision}-")
+    assert site.echo() == 0x0000
+    assert read_stick(stick, f"netty-result-{SERIAL}.json") is None
+    assert site.give(site.settings()).data["outcome"] == "accepted"
+
+
+MOMENTS = {
+    "the new settings are half written": "ls -d /state/settings/.*.part /state/settings/{new}-*",
+    "they are written": "ls -d /state/settings/{new}-*",
+    "they are on trial": "readlink /run/netty/settings | grep /{new}-",
+    "the AE starts with them": "systemctl is-active netty-ae.service | grep ^activating",
+    "they hold": "readlink /state/settings/current | grep ^{new}-",
+}
+"""Commands that succeed from a moment of an application on; {new} is the new revision."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_power_cut_while_applying_leaves_the_old_or_the_new_settings(
+    provisioned: Site, figures: Figures, moment: str
+) -> None:
+    site = provisioned
+    old = site.current()
+    text = site.settings()
+    stick = site.stick({"netty.toml": text})
+    come = MOMENTS[moment].format(new=site.revision)
+    site.machine.plug(stick)
+    site.machine.run(f"until {come} >/dev/null 2>&1; do :; done", ANSWER_WITHIN)
+    site.machine.power_cut()
+
+    # The stick was pulled, too.
+    site.start()
+    site.serves()
+    held = site.current()
+    figures.note(f"settings after a power cut when {moment}", "old" if held == old else "new")
+    assert held == old or held.startswith(f"{site.revision}-")
+    assert site.active() == held
+    assert site.machine.run(f"cat /state/settings/{held}/signers") == ""
+    kept = site.machine.run(f"cat /state/settings/{held}/netty.toml")
+    assert (kept + "\n" == text) == (held != old)
+    assert site.machine.run("systemctl --failed --plain --no-legend") == ""
+    # And the same stick once more ends well, with nothing left over.
+    again = site.give(text)
+    assert again.data["outcome"] == ("accepted" if held == old else "already applied")
+    if held == old:
+        left = site.machine.run("ls -A /state/settings").split()
+        assert sorted(left) == sorted(["current", site.current()])
+
+
+@pytest.mark.slow
+def test_a_stick_that_is_in_when_the_box_starts_is_taken(provisioned: Site) -> None:
+    site = provisioned
+    stick = site.stick({"netty.toml": site.settings()})
+    site.machine.power_cut()
+    site.machine.start()
+    site.machine.plug(stick)
+    site.started()
+    report = site.outcome()
+    assert (report["outcome"], report["revision"]) == ("accepted", site.revision)
+    assert site.pull(stick, report).data["outcome"] == "accepted"
+    site.serves()
+
+
+@pytest.mark.slow
+def test_who_signed_once_is_asked_for_it_ever_after(provisioned: Site) -> None:
+    """The last one: from here on this box takes no other settings."""
+    site = provisioned
+    assert site.give(signed(site.settings(), KEY)).data["outcome"] == "accepted"
+    held = site.current()
+    unsigned = site.give(site.settings())
+    assert unsigned.data["outcome"] == "rejected"
+    assert unsigned.data["sentence"].startswith("The settings are not signed")
+
+    forged = signed(site.settings(), KEY)
+    forged["netty.toml"] += b'[ae]\ntitle = "FORGED"\n'
+    assert site.give(forged).data["sentence"].startswith("The signature does not belong")
+
+    stranger = site.give(signed(site.settings(), STRANGER))
+    assert stranger.data["sentence"].startswith(
+        "The settings are signed by a key that this box does not trust"
+    )
+    assert site.current() == site.active() == held
+    assert site.echo() == 0x0000
+    assert site.give(signed(site.settings(), KEY)).data["outcome"] == "accepted"
+
+
+def _log(site: Site) -> str:
+    return site.machine.run("journalctl --boot --no-pager --unit='netty-provision@*' --lines=5")
+
+
+def _visits(site: Site) -> str:
+    """The visits of sticks that are being served."""
+    return site.machine.run("systemctl list-units --plain --no-legend 'netty-provision@*'")

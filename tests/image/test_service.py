@@ -1,0 +1,293 @@
+"""The box at its work: it fetches and receives, and comes back from whatever stops it."""
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from appliance.health.budget import RESTARTS
+from tests.image.calling import Modality, echoes, until
+from tests.image.clinic import SERVES_WITHIN, Clinic
+from tests.image.conftest import START_WITHIN
+from tests.image.figures import Figures
+from tests.image.lockup import lock_up
+from tools.hospital.box import TITLE
+from tools.hospital.peers import PeerAbsent, dcmqrscp, program
+from tools.hospital.sender import Node
+from tools.hospital.volume import Study, write
+from tools.imaging.build import Build
+from tools.imaging.machine import DICOM_PORT, Hardware, Machine, copy_disk
+
+SLICES = 6
+MODALITIES = 2
+"""That send at the same time, so that instances are committed together."""
+
+PATIENT = {
+    rf"dev-disk-by\x2dpartlabel-{name}.device": "[Unit]\nJobRunningTimeoutSec=5min\n"
+    for name in ("state", "data")
+}
+"""A virtual disk is no broken one because the machine around it is busy for a minute."""
+
+HUNG_TARGET = 60.0
+"""Seconds from a hung AE to the next answer, on a machine that does nothing else."""
+BUSY = 4
+"""How much slower a machine may be that does do something else."""
+
+
+@pytest.fixture(scope="module")
+def clinic(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    """A box that is switched on and has no settings yet, beside a PACS with a study."""
+    try:
+        program("dcmqrscp")
+    except PeerAbsent as absent:
+        pytest.skip(str(absent))
+    folder = tmp_path_factory.mktemp("clinic")
+    disk = copy_disk(image.disk, folder / "disk.img")
+    machine = Machine(disk, folder, Hardware(units=PATIENT))
+    files = write(Study(slices=SLICES), folder / "slices")
+    box = Node(TITLE, machine.ports[DICOM_PORT])
+    with dcmqrscp(folder, [box], files, options=("-v",)) as pacs, machine:
+        machine.wait(r"Reached target multi-user\.target", START_WITHIN)
+        machine.wait_for_shell()
+        yield Clinic(machine, pacs, folder)
+
+
+@pytest.fixture(scope="module")
+def slices(clinic: Clinic) -> list[Path]:
+    """What the modality sends; the PACS has the same pixels."""
+    return sorted((clinic.folder / "slices").glob("*.dcm"))
+
+
+@pytest.fixture(scope="module")
+def serving(clinic: Clinic, figures: Figures) -> Clinic:
+    """The clinic after a stick was plugged into the box."""
+    assert not echoes(clinic.node)
+    assert clinic.health()[1]["name"] == "unprovisioned"
+    clinic.plug(revision=1)
+    figures.note("seconds from plug to C-ECHO", clinic.serves())
+    return clinic
+
+
+def test_settings_on_a_stick_make_it_serve(serving: Clinic) -> None:
+    serving.accepted(revision=1)
+    assert serving.health()[1]["provisioned"] is True
+
+
+def test_a_study_comes_from_the_pacs_and_becomes_pictures(serving: Clinic) -> None:
+    def complete() -> bool:
+        counts = serving.counts()
+        wanted = {"instances": SLICES, "rendered": SLICES, "outstanding": 0, "queued": 0}
+        return {name: counts.get(name) for name in wanted} == wanted
+
+    until(complete, SERVES_WITHIN, "the study is not held and rendered")
+    status, said = serving.health()
+    assert (status, said["service"]["counts"]["failed"]) == (200, 0)
+    assert ": C-MOVE RQ" in serving.pacs.log.read_text(errors="replace")
+    pictures = serving.machine.run("find /data/archive/images -name '*.jpg' -size +8k | wc -l")
+    assert pictures == str(SLICES)
+    mapped = serving.deidentifier()
+    study = Study(slices=SLICES)
+    assert serving.held().keys() == {
+        mapped.uid(study.sop_instance_uid(number)) for number in range(1, SLICES + 1)
+    }
+
+
+def test_an_ae_that_hangs_is_replaced(serving: Clinic, figures: Figures) -> None:
+    before, restarts = serving.service("MainPID"), int(serving.service("NRestarts"))
+    serving.machine.run(f"kill -STOP {before}")
+    assert not echoes(serving.node, within=2)
+    seconds = serving.serves()
+    figures.note("seconds from a hung AE to C-ECHO", seconds)
+    assert serving.service("MainPID") != before
+    assert int(serving.service("NRestarts")) == restarts + 1
+    assert "Watchdog timeout" in serving.machine.run(
+        "journalctl --boot --no-pager --unit netty-ae.service --grep 'watchdog timeout'"
+    )
+    assert seconds <= BUSY * HUNG_TARGET
+
+
+@pytest.mark.slow
+def test_an_ae_that_is_killed_comes_back(serving: Clinic, figures: Figures) -> None:
+    before, restarts = serving.service("MainPID"), int(serving.service("NRestarts"))
+    serving.machine.run(f"kill -KILL {before}")
+    figures.note("seconds from a killed AE to C-ECHO", serving.serves())
+    assert serving.service("MainPID") not in (before, "0")
+    assert int(serving.service("NRestarts")) == restarts + 1
+
+
+def cut_and_compare(serving: Clinic, slices: list[Path], cuts: int, seed: int) -> int:
+    """Cut the power `cuts` times while the box receives; return how much was acknowledged.
+
+    After each start everything that was ever acknowledged must be there, pixel by pixel, and
+    nothing that was not sent.
+    """
+    chance = random.Random(seed)
+    print(f"moments of the cuts: seed {seed}")
+    mapped = serving.deidentifier()
+    acknowledged, offered = dict(serving.held()), dict(serving.held())
+    for cut in range(cuts):
+        modalities = [
+            Modality(serving.node, slices, f"2.25.{seed}.{cut}.{number}")
+            for number in range(MODALITIES)
+        ]
+        wanted = chance.randint(4, 24)
+        for modality in modalities:
+            modality.start()
+        until(
+            lambda wanted=wanted, senders=modalities: (  # type: ignore[misc]
+                sum(len(each.acknowledged) for each in senders) >= wanted
+            ),
+            SERVES_WITHIN,
+            f"the box took less than {wanted} instances",
+        )
+        time.sleep(chance.uniform(0, 0.5))
+        serving.machine.power_cut()
+        for modality in modalities:
+            modality.end()
+            assert modality.refused == []
+            acknowledged |= {mapped.uid(uid): d for uid, d in modality.acknowledged.items()}
+            offered |= {mapped.uid(uid): d for uid, d in modality.offered.items()}
+        serving.start()
+        held = serving.held()
+        lost = acknowledged.keys() - held.keys()
+        assert not lost, f"cut {cut}: {len(lost)} of {len(acknowledged)} acknowledged are lost"
+        assert held.items() <= offered.items(), f"cut {cut}: something else than was sent is held"
+        status = serving.status()
+        assert (status["instances"], status["missing"]) == (len(held), 0)
+        assert serving.files() == held.keys(), f"cut {cut}: files without a row, or half ones"
+    return len(acknowledged)
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_power_cuts(
+    serving: Clinic, slices: list[Path], figures: Figures
+) -> None:
+    count = cut_and_compare(serving, slices, cuts=2, seed=time.time_ns())
+    figures.note("instances acknowledged before power cuts and there after them", count)
+
+
+@pytest.mark.slow
+def test_what_was_acknowledged_survives_many_power_cuts(
+    serving: Clinic, slices: list[Path], figures: Figures
+) -> None:
+    count = cut_and_compare(serving, slices, cuts=20, seed=time.time_ns())
+    figures.note("instances acknowledged before 20 power cuts and there after them", count)
+
+
+def one_more(clinic: Clinic, slices: list[Path]) -> None:
+    """Have the box take an instance that it did not have."""
+    modality = Modality(clinic.node, slices[:1], f"2.25.{time.time_ns()}")
+    modality.send(most=1)
+    assert len(modality.acknowledged) == 1
+
+
+@pytest.mark.slow
+def test_a_deadlocked_renderer_is_replaced(
+    serving: Clinic, slices: list[Path], figures: Figures
+) -> None:
+    ae = serving.service("MainPID")
+
+    def renderers() -> set[str]:
+        find = f"pgrep --parent {ae} --full appliance.images.worker || true"
+        return set(serving.machine.run(find).split())
+
+    one_more(serving, slices)
+    until(lambda: bool(renderers()), SERVES_WITHIN, "no renderer was started")
+    until(lambda: serving.counts()["queued"] == 0, SERVES_WITHIN, "a picture was not made")
+    (stopped,) = renderers()
+    serving.machine.run(f"kill -STOP {stopped}")
+    rendered = serving.status()["rendered"]
+    one_more(serving, slices)
+    seconds = until(
+        lambda: serving.counts().get("rendered", 0) > rendered,
+        SERVES_WITHIN,
+        "the picture did not appear",
+    )
+    figures.note("seconds from a deadlocked renderer to the picture", seconds)
+    assert serving.counts()["queued"] == serving.counts()["failed"] == 0
+    assert stopped not in renderers()
+    assert serving.service("MainPID") == ae
+
+
+def spend_the_budget(clinic: Clinic) -> None:
+    """Let the AE crash three times; then it is left alone, and the box says so and stays up."""
+    boot = clinic.boot
+    for _ in range(RESTARTS):
+        clinic.serves()
+        clinic.machine.run(f"kill -SEGV {clinic.service('MainPID')}")
+        until(lambda: not echoes(clinic.node, within=2), 60, "the AE survived SIGSEGV")
+    until(lambda: clinic.health()[1]["name"] == "fault", SERVES_WITHIN, "no fault is shown")
+    for _ in range(5):
+        time.sleep(10)
+        status, said = clinic.health()
+        assert (status, said["name"], said["colour"]) == (503, "fault", "red")
+        assert "again and again" in said["problems"][0]["what"]["en"]
+        assert not echoes(clinic.node, within=2)
+    assert clinic.service("ActiveState") == "inactive"
+    assert clinic.boot == boot
+
+
+@pytest.mark.slow
+def test_an_ae_that_crashes_again_and_again_is_left_alone_until_a_human_comes(
+    serving: Clinic,
+) -> None:
+    serving.machine.power_cut()
+    serving.start()
+    spend_the_budget(serving)
+    serving.plug(revision=2)
+    serving.serves()
+    serving.accepted(revision=2)
+    spend_the_budget(serving)
+    serving.machine.power_cut()
+    serving.start()
+    assert serving.health()[0] == 200
+
+
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """Something that only a restart of the whole box ends."""
+
+    happens: Callable[[Machine], object]
+    event: str
+    """What QEMU tells of the restart."""
+    counted: str
+    """The cause that the box writes down afterwards."""
+
+
+MISHAPS = {
+    "the kernel panics": Mishap(
+        lambda machine: machine.run("(sleep 1; echo c > /proc/sysrq-trigger) &"),
+        "RESET",
+        "panic of the kernel",
+    ),
+    "PID 1 is frozen": Mishap(
+        lambda machine: machine.run("echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze"),
+        "WATCHDOG",
+        "reset by the watchdog",
+    ),
+    "the kernel locks up": Mishap(lock_up, "WATCHDOG", "reset by the watchdog"),
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MISHAPS)
+def test_a_box_that_stands_still_restarts(serving: Clinic, figures: Figures, name: str) -> None:
+    mishap = MISHAPS[name]
+    serving.machine.power_cut()
+    serving.start()
+    boot, begun = serving.boot, time.monotonic()
+    mishap.happens(serving.machine)
+    restarted = serving.machine.monitor.event(mishap.event, SERVES_WITHIN, begun)
+    serving.machine.wait("Welcome to", START_WITHIN)
+    serving.serves()
+    figures.note(f"seconds to restart when {name}", round(restarted.time - begun, 1))
+    figures.note(f"seconds to C-ECHO when {name}", round(time.monotonic() - begun, 1))
+    serving.machine.wait_for_shell()
+    assert serving.boot != boot
+    ledger = serving.machine.run("cat /state/budget/ledger.json")
+    causes = [restart["cause"] for restart in json.loads(ledger)["restarts"]]
+    assert causes == [mishap.counted]
