@@ -110,7 +110,6 @@ def test_an_ae_that_hangs_is_replaced(serving: Clinic, figures: Figures) -> None
     assert seconds <= BUSY * HUNG_TARGET
 
 
-@pytest.mark.slow
 def test_an_ae_that_is_killed_comes_back(serving: Clinic, figures: Figures) -> None:
     before, restarts = serving.service("MainPID"), int(serving.service("NRestarts"))
     serving.machine.run(f"kill -KILL {before}")
