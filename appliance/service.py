@@ -19,7 +19,7 @@ from appliance.archive.place import Place
 from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests, RequestsFailed
 from appliance.archive.space import Retention, Space
-from appliance.dicom.remotes import Remotes
+from appliance.dicom.remotes import Remotes, ourselves
 from appliance.dicom.scp import Admission, Listener, supported_contexts
 from appliance.dicom.scu import RequestFailed, Requestor
 from appliance.dicom.solicitation import Solicitation
@@ -42,7 +42,7 @@ from appliance.retrieval.planner import Planner
 from appliance.retrieval.retriever import Retriever
 from appliance.retrieval.scheduler import RemoteSchedule, Rounds
 from appliance.retrieval.watchlist import WatchList, pseudonyms
-from appliance.settings.model import RemoteAE, Settings, Timeouts
+from appliance.settings.model import Settings, Timeouts
 
 LOGGER = logging.getLogger(__name__)
 
@@ -339,21 +339,11 @@ class Service:
     def _answers_echo(self) -> str:
         """C-ECHO to ourselves over loopback, as a remote would."""
         ae = self._settings.ae
-        ourselves = RemoteAE(
-            name="self", title=ae.title, host=_loopback(ae.address), port=self.port
-        )
         try:
-            Requestor(ae, ECHO_TIMEOUTS).echo(ourselves)
+            Requestor(ae, ECHO_TIMEOUTS).echo(ourselves(ae, self.port))
         except RequestFailed as failure:
             return f"no answer to a C-ECHO to ourselves: {failure.sentence}"
         return ""
 
     def _thread(self, name: str, run: Callable[[], None]) -> None:
         threading.Thread(target=run, name=name, daemon=True).start()
-
-
-def _loopback(address: str) -> str:
-    """The address under which our own listener is reached from this machine."""
-    if address in ("", "0.0.0.0"):
-        return "127.0.0.1"
-    return "::1" if address == "::" else address

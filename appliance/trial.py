@@ -14,25 +14,22 @@ from appliance.provisioning.apply import Generations, TrialFailed
 from appliance.provisioning.gate import BoxTrial, Check, NetworkUp, PageAnswers
 from appliance.provisioning.serial import serial_number
 from appliance.provisioning.visit import Visit
-from appliance.settings.model import RemoteAE, Settings, Timeouts
+from appliance.settings.model import Settings, Timeouts
 
 LOGGER = logging.getLogger(__name__)
 
 _ECHO = Timeouts(association=5, response=5, total=10)
 
-_HERE = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
-"""Under which address a listener on each of these is reached from this machine."""
-
 
 def ae_answers(settings: Settings) -> TrialFailed | None:
     """C-ECHO to the box's own AE, as a remote would do it; return what is wrong now."""
     # Most sticks are answered without it, and it takes long to load.
+    from appliance.dicom.remotes import ourselves
     from appliance.dicom.scu import RequestFailed, Requestor
 
     ae = settings.ae
-    ourselves = RemoteAE("self", ae.title, _HERE.get(ae.address, ae.address), ae.port)
     try:
-        Requestor(ae, _ECHO).echo(ourselves)
+        Requestor(ae, _ECHO).echo(ourselves(ae))
     except RequestFailed as failure:
         LOGGER.info("%s", failure.sentence)
         return TrialFailed(

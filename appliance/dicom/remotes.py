@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
 
-from appliance.settings.model import RemoteAE
+from appliance.settings.model import LocalAE, RemoteAE
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -19,6 +19,19 @@ Resolver = Callable[[str], Sequence[str]]
 
 RESOLVED_FOR = 60.0
 """Seconds for which the addresses of a host name are remembered."""
+
+_LOOPBACK = {"": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Under which address a listener on each of these is reached from this machine."""
+
+
+def ourselves(ae: LocalAE, port: int | None = None) -> RemoteAE:
+    """Return our own AE as one to call from this machine: at `port`, or the one in its settings."""
+    return RemoteAE(
+        name="self",
+        title=ae.title,
+        host=_LOOPBACK.get(ae.address, ae.address),
+        port=ae.port if port is None else port,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -95,3 +95,11 @@ COMMANDS = sorted(
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_ours_is_one(command: str) -> None:
     assert cli._parser().parse_args(shlex.split(command)).command
+
+
+@pytest.mark.parametrize(
+    ("file", "setting"), [("timesyncd", "FallbackNTP"), ("resolved", "FallbackDNS")]
+)
+def test_nobody_is_asked_whom_the_site_did_not_name(file: str, setting: str) -> None:
+    written = (OVERLAY / f"usr/lib/systemd/{file}.conf.d/netty.conf").read_text()
+    assert re.findall(rf"^{setting}=(.*)$", written, re.MULTILINE) == [""]

@@ -2,8 +2,15 @@
 
 import pytest
 
-from appliance.dicom.remotes import RESOLVED_FOR, AddressBook, Caller, Remotes, parse_address
-from appliance.settings.model import RemoteAE
+from appliance.dicom.remotes import (
+    RESOLVED_FOR,
+    AddressBook,
+    Caller,
+    Remotes,
+    ourselves,
+    parse_address,
+)
+from appliance.settings.model import LocalAE, RemoteAE
 
 PACS = RemoteAE(name="main", title="PACS", host="192.0.2.10")
 
@@ -165,3 +172,18 @@ def test_the_systems_own_resolver() -> None:
     book = AddressBook()
     assert parse_address("127.0.0.1") in book.addresses("localhost")
     assert book.addresses("no-such-host.invalid") == ()
+
+
+@pytest.mark.parametrize(
+    ("listens", "reached"),
+    [
+        ("", "127.0.0.1"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("::", "::1"),
+        ("192.0.2.5", "192.0.2.5"),
+    ],
+)
+def test_our_own_ae_is_called_where_it_listens(listens: str, reached: str) -> None:
+    ae = LocalAE(title="OURS", address=listens, port=11112)
+    assert ourselves(ae) == RemoteAE("self", "OURS", reached, 11112)
+    assert ourselves(ae, port=2762) == RemoteAE("self", "OURS", reached, 2762)
