@@ -118,6 +118,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_single_file(commands)
     _add_box(commands)
     _add_health(commands)
+    _add_updates(commands)
     return parser
 
 
@@ -326,6 +327,16 @@ def _add_health(commands: Commands) -> None:
             metavar="DIR",
             help="where the box's files are (default: /)",
         )
+
+
+def _add_updates(commands: Commands) -> None:
+    states = _command(
+        commands, "boot-state", _boot_state, "Which slot starts next (RAUC's boot-loader backend)."
+    )
+    states.add_argument("words", nargs="*", metavar="WORD", help="RAUC's call")
+    states.add_argument(
+        "--run", type=Path, default=Path("/run"), metavar="DIR", help="in place of /run"
+    )
 
 
 def _place(options: argparse.Namespace) -> Place:
@@ -690,3 +701,17 @@ def _generations(options: argparse.Namespace) -> Generations:
     except KeyError:  # A PC has no such group.
         group = None
     return Generations(options.generations, group=group)
+
+
+def _boot_state(options: argparse.Namespace) -> int:
+    from appliance.updates.boot_state import BootStateFailed, answer
+    from appliance.updates.slots import UnknownSlot
+    from appliance.updating import boot_states
+
+    try:
+        said = answer(boot_states(options.run), options.words)
+    except (BootStateFailed, UnknownSlot) as error:
+        raise Failed(str(error)) from None
+    if said:
+        print(said)
+    return 0

@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "appliance"
 
 ORDER = (
     *("settings", "archive", "images", "dicom", "retrieval", "service"),
-    *("fetching", "terminal", "trial", "cli", "__main__"),
+    *("fetching", "terminal", "trial", "updating", "cli", "__main__"),
 )
 """Each part may import the parts before it (section 3 of the design)."""
 
@@ -23,10 +23,11 @@ ASIDE = {
     "health": {"settings"},
     "provisioning": {"settings"},
     "panel": {"settings", "archive", "health"},
+    "updates": {"settings", "health", "provisioning"},
 }
 """Parts beside the order, with all that they may import."""
 
-COMPOSERS = {"service", "trial", "cli"}
+COMPOSERS = {"service", "trial", "updating", "cli"}
 """Only these put the parts together: they may import what stands aside as well."""
 
 

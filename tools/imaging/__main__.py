@@ -18,11 +18,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="tools/image", description=__doc__)
     parser.add_argument("--arch", choices=sorted(ARCHITECTURES), default="amd64")
     parser.add_argument("--folder", type=Path, help="where (default: build/image-ARCH)")
+    parser.add_argument(
+        "--keyring", type=Path, metavar="PEM", help="whose updates it takes (default: this one's)"
+    )
     options = parser.parse_args()
     folder = options.folder or REPOSITORY / "build" / f"image-{options.arch}"
     begun = time.monotonic()
     try:
-        made = build(ARCHITECTURES[options.arch], folder, cache_from_environment(), _say)
+        architecture, cache = ARCHITECTURES[options.arch], cache_from_environment()
+        made = build(architecture, folder, cache, _say, options.keyring)
     except ImageFailed as problem:
         print(f"image: {problem}", file=sys.stderr)
         return 1

@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from tools.imaging.architecture import Architecture
+from tools.imaging.bundle import KEYS
 from tools.imaging.cache import Cache, digest
 from tools.imaging.disk import DiskMaker
 from tools.imaging.kernel import debian_kernel
+from tools.imaging.keys import Keys
 from tools.imaging.layout import read_layout
 from tools.imaging.userland import Userland
 from tools.imaging.version import Version, version_here
@@ -24,7 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 _MADE_OF = ("appliance", "buildroot/board", "overlay", "pyproject.toml", "tools/imaging")
 """All that an image is made of, besides what the package mirrors give."""
 
-_KEPT = ("disk.img", "root.verity", "vmlinuz.efi", "initramfs")
+_KEPT = ("disk.img", "root.verity", "boot.vfat", "linux-a.efi", "initramfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,21 +40,34 @@ class Build:
 
 
 def build(
-    architecture: Architecture, folder: Path, cache: Cache, say: Callable[[str], None]
+    architecture: Architecture,
+    folder: Path,
+    cache: Cache,
+    say: Callable[[str], None],
+    keyring: Path | None = None,
 ) -> Build:
     """Make an image in `folder`: `disk.img`, its parts, and `image.json`, which describes it.
 
-    If it is there already, made of the same content, it stays. Raises ImageFailed; an image that
-    was there before then stays as well.
+    Boxes of it take updates of those who are certified by `keyring`; without one, of whoever has
+    the keys of this checkout. If it is there already, made of the same content, it stays. Raises
+    ImageFailed; an image that was there before then stays as well.
     """
     version = version_here()
-    made_of = digest([architecture.debian, version.os_release(), *_content()])
+    keyring = keyring or Keys(KEYS).made().authority.certificate
+    made_of = digest((architecture.debian, version.os_release(), keyring.read_bytes(), *_content()))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with _alone(folder.with_name(f"{folder.name}.lock")):
         if _description(folder).get("made_of") != made_of:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".image-") as making:
-                parts = _parts(Path(making), architecture, cache, version, say)
-                description = {**asdict(version), "made_of": made_of, "sizes": _sizes(parts)}
+                userland = Userland(cache, architecture, keyring)
+                parts, root_hash = _parts(Path(making), userland, version, say)
+                description = {
+                    **asdict(version),
+                    "architecture": architecture.debian,
+                    "root_hash": root_hash,
+                    "made_of": made_of,
+                    "sizes": _sizes(parts),
+                }
                 (parts / "image.json").write_text(json.dumps(description, indent=2) + "\n")
                 _replace(folder, parts)
         return Build(folder / "disk.img", _description(folder)["sizes"])
@@ -78,24 +93,21 @@ def _content() -> Iterator[bytes]:
 
 
 def _parts(
-    making: Path,
-    architecture: Architecture,
-    cache: Cache,
-    version: Version,
-    say: Callable[[str], None],
-) -> Path:
-    """A new folder with the disk and the files it is made of."""
+    making: Path, userland: Userland, version: Version, say: Callable[[str], None]
+) -> tuple[Path, str]:
+    """A new folder with the disk and the files it is made of; and the hash of the root."""
+    cache, architecture = userland.cache, userland.architecture
     say("the kernel")
     kernel = debian_kernel(cache, architecture)
     say("the root file system (the first time: packages, and Pillow-SIMD compiled)")
     root = making / "tree" / "root"
     root.mkdir(parents=True)
-    Userland(cache, architecture).make(root, kernel, version)
+    userland.make(root, kernel, version)
     say("the disk")
     parts = making / "parts"
     parts.mkdir()
-    DiskMaker(parts, read_layout(), architecture, cache, version.time).make(root, kernel)
-    return parts
+    maker = DiskMaker(parts, read_layout(), architecture, cache, version.time)
+    return parts, maker.make(root, kernel).root_hash
 
 
 def _description(folder: Path) -> dict[str, Any]:

@@ -6,9 +6,10 @@ Every file made here is the same, byte for byte, whenever it is made of the same
 import os
 import re
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from appliance.updates.slots import BOOT_STATE, LABEL, NO_LABEL, SLOTS, Slot
 from tools.imaging.architecture import AMD64, Architecture
 from tools.imaging.cache import Cache
 from tools.imaging.kernel import Kernel
@@ -18,8 +19,6 @@ from tools.imaging.programs import ImageFailed, need, run
 
 BLOCK = 4096
 """Bytes of a block of data and of hashes under verity."""
-
-KERNEL_FILE = "vmlinuz.efi"
 
 _VERITY_SALT = "00" * 32
 """A salt hinders nobody here: the hash is public. A fixed one makes the same image twice."""
@@ -66,23 +65,43 @@ class DiskMaker:
     time: int
     """The date of everything, in seconds since 1970."""
 
-    def make(self, root: Path, kernel: Kernel) -> Path:
+    def make(self, root: Path, kernel: Kernel) -> Verity:
         """Make the whole disk of a root file system and a kernel; slot b stays empty."""
-        verity = self._root(root)
-        unified = self._unified_kernel(kernel, verity, "root-a")
+        verity = self.root(root)
+        kernels = self.boot(verity, kernel)
+        first, second = Slot("a"), Slot("b")
+        state = self._boot_state(2, first.payload, "OK")
+        self._boot(first.boot, first.label, {BOOT_STATE: state, **kernels})
+        state = self._boot_state(1, second.payload, "FAILED")
+        self._boot(second.boot, second.label, {BOOT_STATE: state})
         self._esp()
-        self._slot("boot-a", {"BGENV.DAT": self._boot_state(2, "OK"), KERNEL_FILE: unified})
-        self._slot("boot-b", {"BGENV.DAT": self._boot_state(1, "FAILED")})
         for name in ("state", "data"):
             self._ext4(self.layout.partition(name))
-        return self._disk()
+        self._disk()
+        return verity
+
+    def boot(self, verity: Verity, kernel: Kernel) -> dict[str, Path]:
+        """Make `boot.vfat`, the boot partition that an update brings, and return its kernels.
+
+        It fits both slots. Who puts it into one writes label and state over, where they are.
+        """
+        initramfs = self._path("initramfs")
+        initramfs.write_bytes(kernel.initramfs())
+        kernels = {
+            Slot(name).kernel: self._unified_kernel(kernel, initramfs, verity, Slot(name))
+            for name in SLOTS
+        }
+        state = self._boot_state(0, "", "FAILED")
+        self._boot("boot", NO_LABEL, {BOOT_STATE: state, **kernels})
+        return kernels
 
     def _path(self, name: str) -> Path:
         path = self.folder / name
         path.unlink(missing_ok=True)
         return path
 
-    def _root(self, root: Path) -> Verity:
+    def root(self, root: Path) -> Verity:
+        """Make `root.verity` of a root file system: squashfs with its hashes behind it."""
         image = self._path("root.verity")
         run(need("mksquashfs", "squashfs-tools"), root, image, "-all-root", "-noappend",
             "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "9",
@@ -101,16 +120,15 @@ class DiskMaker:
             raise ImageFailed(f"veritysetup gave no root hash: {said}")
         return Verity(blocks=blocks, root_hash=found[1])
 
-    def _unified_kernel(self, kernel: Kernel, verity: Verity, label: str) -> Path:
+    def _unified_kernel(self, kernel: Kernel, initramfs: Path, verity: Verity, slot: Slot) -> Path:
         command_line = " ".join(
             [
                 *("console=tty0", f"console={self.architecture.console}"),
-                *(*self.layout.parameters, "root=/dev/dm-0", verity.table(label)),
+                *(*self.layout.parameters, f"rauc.slot={slot.name}"),
+                *("root=/dev/dm-0", verity.table(slot.root)),
             ]
         )
-        initramfs = self._path("initramfs")
-        initramfs.write_bytes(kernel.initramfs())
-        unified = self._path(KERNEL_FILE)
+        unified = self._path(slot.kernel)
         guard = self._boot_guard(self.architecture)
         run("python3", guard / "usr/bin/bg_gen_unified_kernel", "--cmdline", command_line,
             "--initrd", initramfs, self._efi_program("kernel-stub"), kernel.image,
@@ -127,14 +145,13 @@ class DiskMaker:
         guard = self._boot_guard(self.architecture)
         return next(guard.glob(f"usr/lib/*/efibootguard/{name}{self.architecture.efi}.efi"))
 
-    def _boot_state(self, revision: int, state: str) -> Path:
+    def _boot_state(self, revision: int, payload: str, state: str) -> Path:
         """One slot's state for EFI Boot Guard, which starts the highest revision that works."""
         path = self._path(f"BGENV.{revision}")
-        label = f"C:{self.layout.partitions[3 - revision].name.upper()}:{KERNEL_FILE}"
         watchdog = self.layout.watchdog if self.architecture.loader_watchdog else 0
         Native(self._boot_guard(AMD64)).run(
             *("usr/bin/bg_setenv", f"--filepath={path}", f"--revision={revision}"),
-            *(f"--kernel={label}", f"--ustate={state}", f"--watchdog={watchdog}"),
+            *(f"--kernel={payload}", f"--ustate={state}", f"--watchdog={watchdog}"),
         )
         return path
 
@@ -142,10 +159,13 @@ class DiskMaker:
         name = f"EFI/BOOT/BOOT{self.architecture.efi.upper()}.EFI"
         self._fat(self.layout.partition("esp"), {name: self._efi_program("efibootguard")})
 
-    def _slot(self, name: str, files: dict[str, Path]) -> None:
-        label = self._path(f"{name}.label")
-        label.write_bytes(name.upper().encode("utf-16-le"))
-        self._fat(self.layout.partition(name), {"EFILABEL": label, **files})
+    def _boot(self, name: str, label: str, files: dict[str, Path]) -> None:
+        """A boot partition that EFI Boot Guard knows by this label."""
+        labelled = self._path(f"{name}.label")
+        labelled.write_bytes(label.encode("utf-16-le"))
+        like = self.layout.partition(name if name.startswith("boot-") else "boot-a")
+        partition = replace(like, name=name, image=f"{name}.vfat")
+        self._fat(partition, {LABEL: labelled, **files})
 
     def _fat(self, partition: Partition, files: dict[str, Path]) -> None:
         """A FAT16 file system with these files, without mounting anything."""
@@ -179,7 +199,7 @@ class DiskMaker:
             environment={"MKE2FS_CONFIG": "/dev/null", "E2FSPROGS_FAKE_TIME": str(self.time),
                          "SOURCE_DATE_EPOCH": str(self.time)})  # fmt: skip
 
-    def _disk(self) -> Path:
+    def _disk(self) -> None:
         disk = self._path("disk.img")
         settings = self._path("genimage.cfg")
         settings.write_text(self.layout.genimage(disk.name))
@@ -189,4 +209,3 @@ class DiskMaker:
         run(need("genimage", "genimage"), "--config", settings, "--rootpath", work / "root",
             "--tmppath", work / "tmp", "--inputpath", self.folder, "--outputpath", self.folder,
             environment={"SOURCE_DATE_EPOCH": str(self.time)})  # fmt: skip
-        return disk

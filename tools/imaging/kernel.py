@@ -41,6 +41,7 @@ MODULES = (
         "nls_iso8859-1",
         "nls_utf8",
         "loop",
+        "nbd",
     ),
     *("virtio_net", "virtio_console", "virtio_rng", "e1000e", "igb", "igc", "r8169", "8021q"),
     *("nf_tables", "nft_ct", "nft_limit", "nft_log", "nft_reject_inet", "nf_conntrack"),

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tools.imaging.architecture import AMD64, Architecture
+from tools.imaging.bundle import prepare_root
 from tools.imaging.cache import Cache
 from tools.imaging.kernel import Kernel
 from tools.imaging.packages import PYTHON, Native, trust_certificates, unpack, unpacked
@@ -21,7 +22,7 @@ PACKAGES = (
     *("util-linux", "mount", "procps", "kmod", "tzdata", "ca-certificates", "openssl"),
     *("systemd", "systemd-sysv", "systemd-repart", "systemd-resolved", "systemd-timesyncd"),
     *("udev", "dbus-broker", "e2fsprogs", "dosfstools", "iproute2", "nftables"),
-    *("python3", "libstdc++6"),
+    *("python3", "libstdc++6", "rauc", "efibootguard"),
 )
 """What the box needs of Debian, whatever its processor."""
 
@@ -58,6 +59,8 @@ class Userland:
 
     cache: Cache
     architecture: Architecture
+    keyring: Path
+    """The certificate of the authority whose bundles boxes of this image take."""
 
     def make(self, root: Path, kernel: Kernel, version: Version) -> None:
         """Make the whole root file system in the empty folder `root`."""
@@ -66,6 +69,7 @@ class Userland:
         _copy_tree(OVERLAY, root)
         _install_appliance(root, native)
         (root / "usr/lib/os-release").write_text(version.os_release())
+        prepare_root(root, self.architecture.machine, version, self.keyring)
         # systemd takes no clock for true that is behind the image (systemd-timesyncd.service(8)).
         (root / "usr/lib/clock-epoch").touch()
         os.utime(root / "usr/lib/clock-epoch", (version.time, version.time))
