@@ -16,6 +16,8 @@ class Orders:
     encoding: Encoding
     memory: int
     frame_pixels: int
+    frames: int
+    overlays: bool
 
     def line(self) -> str:
         """The orders as one argument of a command line."""
@@ -26,6 +28,8 @@ class Orders:
                 "quality": self.encoding.quality,
                 "memory": self.memory,
                 "frame_pixels": self.frame_pixels,
+                "frames": self.frames,
+                "overlays": self.overlays,
             }
         )
 
@@ -38,4 +42,6 @@ class Orders:
             encoding=Encoding(told["format"], told["quality"]),
             memory=told["memory"],
             frame_pixels=told["frame_pixels"],
+            frames=told["frames"],
+            overlays=told["overlays"],
         )

@@ -45,6 +45,8 @@ class Bounds:
     """How many jobs a worker gets at a time."""
     frame_pixels: int = 256 * 2**20
     """Rows times columns of a frame that is rendered at most."""
+    frames: int = 100_000
+    """Frames of an instance that are rendered at most."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= _LARGEST_BATCH:
@@ -68,12 +70,14 @@ class RenderPool:
         *,
         bounds: Bounds | None = None,
         drop_dicom: bool = False,
+        overlays: bool = True,
     ) -> None:
         self._folders = folders
         self._encoding = encoding
         self._on_outcome = on_outcome
         self._bounds = bounds or Bounds()
         self._drop_dicom = drop_dicom
+        self._overlays = overlays
         self._changed = threading.Condition()
         self._queue: deque[_Attempt] = deque()
         self._in_flight = 0
@@ -231,6 +235,8 @@ class _Supervisor:
             encoding=pool._encoding,
             memory=pool._bounds.memory,
             frame_pixels=pool._bounds.frame_pixels,
+            frames=pool._bounds.frames,
+            overlays=pool._overlays,
         )
         self._postponed = 0
         self.worker: WorkerProcess | None = None

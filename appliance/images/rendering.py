@@ -14,7 +14,7 @@ from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.files import Folders
 from appliance.archive.records import RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
-from appliance.images.pool import RenderPool
+from appliance.images.pool import Bounds, RenderPool
 from appliance.settings.model import Images
 
 LOGGER = logging.getLogger(__name__)
@@ -29,6 +29,7 @@ PAUSE_WHEN_UNWRITABLE = 5.0
 """Seconds to wait before what could not be registered is rendered again."""
 
 _GATHER = 0.02
+_MEGAPIXEL = 1_000_000
 
 
 class Rendering:
@@ -49,7 +50,11 @@ class Rendering:
             encoding,
             folders,
             self._finished,
+            bounds=Bounds(
+                frame_pixels=images.largest_frame * _MEGAPIXEL, frames=images.most_frames
+            ),
             drop_dicom=not images.keep_dicom,
+            overlays=images.overlays,
         )
 
     @classmethod

@@ -94,8 +94,8 @@ class Worker:
     def __init__(self, orders: Orders, out: BinaryIO) -> None:
         self._folders = Folders(Path(orders.data))
         self._encoding = orders.encoding
-        limits = Limits(frame_pixels=orders.frame_pixels)
-        self._renderer = Renderer(limits, progress=self._tell)
+        limits = Limits(frame_pixels=orders.frame_pixels, frames=orders.frames)
+        self._renderer = Renderer(limits, overlays=orders.overlays, progress=self._tell)
         self._told = 0.0
         self._obstacle = obstacle(orders.encoding.format)
         self._out = out
@@ -119,15 +119,17 @@ class Worker:
         self._say({"began": index})
         mark = pictures.mark()
         rows: list[tuple[int | None, int, int, int]] = []
+        remarks: dict[str, None] = {}
         try:
             for picture in self._pictures(job):
                 rows.append(self._write(job, picture, pictures))
+                remarks[picture.remark] = None
         except Unwritable:
             raise
         except BaseException as error:
             self._take_back(job, rows, pictures, mark)
             return _refused(error)
-        return {"state": "rendered", "reason": "", "pictures": rows}
+        return {"state": "rendered", "reason": " ".join(filter(None, remarks)), "pictures": rows}
 
     def _pictures(self, job: Sequence[str]) -> Iterator[Picture]:
         return self._renderer.file(self._folders.dicom_file(*job))

@@ -579,6 +579,29 @@ class Images:
             Whole(0, 256), "How many processes render pictures. 0: one for each processor."
         ),
     )
+    overlays: bool = field(
+        default=True,
+        metadata=_means(
+            Flag(),
+            "Whether overlays, the graphics that some devices keep beside the pixels, are drawn "
+            'into the pictures. There are none where deidentify is "basic", which removes them.',
+        ),
+    )
+    largest_frame: int = field(
+        default=256,
+        metadata=_means(
+            Whole(1, 4096, "millions of pixels"),
+            "The largest image, or frame of one, of which a picture is made, in millions of "
+            "pixels. A larger one is kept without a picture.",
+        ),
+    )
+    most_frames: int = field(
+        default=100_000,
+        metadata=_means(
+            Whole(1, 1_000_000),
+            "The most frames an image may have for pictures to be made of it.",
+        ),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,15 +19,17 @@ from pydicom.uid import (
 
 from appliance.images.render import render_file
 from tests.unit.render import made
+from tests.unit.render.test_overlays import put
 from tools.hospital.peers import program
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
 
-def dcmtk(path: Path, *options: str, frame: int = 1) -> Array:
-    """What dcmj2pnm makes of a frame, without overlays."""
+def dcmtk(path: Path, *options: str, frame: int = 1, overlays: bool = False) -> Array:
+    """What dcmj2pnm makes of a frame."""
     out = path.with_suffix(".pnm")
-    command = [program("dcmj2pnm"), "-O", "+F", str(frame), *options, "+op", str(path), str(out)]
+    choice = ["+O", "0"] if overlays else ["-O"]
+    command = [program("dcmj2pnm"), *choice, "+F", str(frame), *options, "+op", str(path), str(out)]
     subprocess.run(command, check=True, capture_output=True, timeout=60)
     with Image.open(out) as image:
         return np.asarray(image)
@@ -37,9 +39,10 @@ def ours(path: Path, frame: int = 1) -> Array:
     return list(render_file(path))[frame - 1].pixels
 
 
-def apart(path: Path, *options: str, frame: int = 1) -> int:
+def apart(path: Path, *options: str, frame: int = 1, overlays: bool = False) -> int:
     """The largest difference of two pictures of a file, in levels."""
-    mine, theirs = ours(path, frame), dcmtk(path, *options, frame=frame)
+    mine = ours(path, frame)
+    theirs = dcmtk(path, *options, frame=frame, overlays=overlays)
     assert mine.shape == theirs.shape
     # Black against black would prove nothing.
     assert theirs.max() > theirs.min()
@@ -60,6 +63,8 @@ CELLS = [
     (np.uint16, 10),
     (np.uint16, 12),
     (np.int16, 12),
+    (np.uint16, 15),
+    (np.int16, 15),
     (np.uint16, 16),
     (np.int16, 16),
 ]
@@ -165,6 +170,25 @@ def test_modality_transforms_of_angiography_are_not_for_display(tmp_path: Path) 
     dataset.SOPClassUID = XRayAngiographicImageStorage
     path = made.saved(dataset, tmp_path / "angiography.dcm")
     assert apart(path, "+Wi", "1") <= 1
+
+
+@pytest.mark.parametrize("origin", [(1, 1), (30, -20), (200, 200)])
+def test_overlays(origin: tuple[int, int], tmp_path: Path) -> None:
+    dataset = window(made.grey(ramp(np.uint16, 12), 12))
+    put(dataset, np.random.default_rng(7).random((90, 70)) < 0.5, origin)
+    assert apart(made.saved(dataset, tmp_path / "overlay.dcm"), "+Wi", "1", overlays=True) <= 1
+
+
+def test_overlays_in_unused_bits(tmp_path: Path) -> None:
+    dataset = window(made.grey(ramp(np.uint16, 12), 12))
+    cells = np.frombuffer(dataset.PixelData, "<u2")
+    marks = (np.random.default_rng(7).random(cells.shape) < 0.3).astype("<u2")
+    dataset.PixelData = (cells | marks << 14).astype("<u2").tobytes()
+    put(dataset, np.zeros((256, 256), bool))
+    del dataset[0x60003000]
+    dataset[0x60000100].value, dataset[0x60000102].value = 16, 14
+    path = made.saved(dataset, tmp_path / "embedded.dcm")
+    assert apart(path, "+Wi", "1", overlays=True) <= 1
 
 
 def noise(*shape: int) -> Array:

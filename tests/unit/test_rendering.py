@@ -12,6 +12,8 @@ from appliance.archive.catalogue import CatalogueFailed
 from appliance.archive.files import Folders
 from appliance.archive.records import PictureRow, RenderJob, RenderOutcome
 from appliance.images import rendering as module
+from appliance.images.encode import Encoding
+from appliance.images.pool import Bounds
 from appliance.images.rendering import Rendering
 from appliance.settings.model import Images
 
@@ -48,9 +50,18 @@ class FakePool:
     """Holds what is submitted until `finish` makes an outcome of it."""
 
     def __init__(
-        self, processes: int, encoding: Any, folders: Any, on_outcome: Any, drop_dicom: bool
+        self,
+        processes: int,
+        encoding: Encoding,
+        folders: Any,
+        on_outcome: Any,
+        *,
+        bounds: Bounds,
+        drop_dicom: bool,
+        overlays: bool,
     ) -> None:
-        self.processes, self.drop_dicom = processes, drop_dicom
+        self.processes, self.drop_dicom, self.encoding = processes, drop_dicom, encoding
+        self.bounds, self.overlays = bounds, overlays
         self.submitted: list[RenderJob] = []
         self.pending: list[RenderJob] = []
         self.alive, self.stalled, self.obstacle, self.closed = True, 0.0, "", False
@@ -86,7 +97,10 @@ def rendering(
 ) -> Iterator[Rendering]:
     monkeypatch.setattr(module, "RenderPool", FakePool)
     monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
-    made = Rendering.of(catalogue, Folders(tmp_path), Images(workers=2, keep_dicom=False))  # type: ignore[arg-type]
+    images = Images(
+        workers=2, keep_dicom=False, overlays=False, largest_frame=3, most_frames=7, quality=77
+    )
+    made = Rendering.of(catalogue, Folders(tmp_path), images)  # type: ignore[arg-type]
     yield made
     made.stop(5)
 
@@ -105,7 +119,9 @@ def soon(look: Callable[[], object]) -> None:
 
 
 def test_the_settings_reach_the_pool(pool: FakePool) -> None:
-    assert (pool.processes, pool.drop_dicom) == (2, True)
+    assert (pool.processes, pool.drop_dicom, pool.overlays) == (2, True, False)
+    assert (pool.bounds.frame_pixels, pool.bounds.frames) == (3_000_000, 7)
+    assert (pool.encoding.format, pool.encoding.quality) == ("jpeg", 77)
 
 
 def test_what_is_queued_is_rendered_once_and_no_more_than_there_is_room_for(

@@ -26,12 +26,20 @@ class Attribute(NamedTuple):
 
 SOP_CLASS = Attribute(0x00080016, "UI")
 SOP_INSTANCE = Attribute(0x00080018, "UI")
+DISPLAY_FRAME_RATE = Attribute(0x00082144, "IS")
+CINE_RATE = Attribute(0x00180040, "IS")
+FRAME_TIME = Attribute(0x00181063, "DS")
+FRAME_TIME_VECTOR = Attribute(0x00181065, "DS")
+IMAGER_SPACING = Attribute(0x00181164, "DS")
+NOMINAL_SPACING = Attribute(0x00182010, "DS")
 SAMPLES = Attribute(0x00280002, "US")
 PHOTOMETRIC = Attribute(0x00280004, "CS")
 PLANAR = Attribute(0x00280006, "US")
 FRAMES = Attribute(0x00280008, "IS")
 ROWS = Attribute(0x00280010, "US")
 COLUMNS = Attribute(0x00280011, "US")
+PIXEL_SPACING = Attribute(0x00280030, "DS")
+ASPECT_RATIO = Attribute(0x00280034, "IS")
 BITS_ALLOCATED = Attribute(0x00280100, "US")
 BITS_STORED = Attribute(0x00280101, "US")
 HIGH_BIT = Attribute(0x00280102, "US")
@@ -52,15 +60,26 @@ BLUE_DATA = Attribute(0x00281203, "OW")
 RED_SEGMENTED = Attribute(0x00281221, "OW")
 GREEN_SEGMENTED = Attribute(0x00281222, "OW")
 BLUE_SEGMENTED = Attribute(0x00281223, "OW")
+ICC_PROFILE = Attribute(0x00282000, "OB")
 MODALITY_LUT_SEQUENCE = Attribute(0x00283000, "SQ")
 LUT_DESCRIPTOR = Attribute(0x00283002, "US")
 LUT_DATA = Attribute(0x00283006, "OW")
 VOI_LUT_SEQUENCE = Attribute(0x00283010, "SQ")
+PIXEL_MEASURES = Attribute(0x00289110, "SQ")
 FRAME_VOI_SEQUENCE = Attribute(0x00289132, "SQ")
 PIXEL_VALUE_TRANSFORMATION = Attribute(0x00289145, "SQ")
+OPTICAL_PATHS = Attribute(0x00480105, "SQ")
 PRESENTATION_SHAPE = Attribute(0x20500020, "CS")
 SHARED_GROUPS = Attribute(0x52009229, "SQ")
 FRAME_GROUPS = Attribute(0x52009230, "SQ")
+OVERLAY_ROWS = Attribute(0x60000010, "US")
+OVERLAY_COLUMNS = Attribute(0x60000011, "US")
+OVERLAY_FRAMES = Attribute(0x60000015, "IS")
+OVERLAY_ORIGIN = Attribute(0x60000050, "SS")
+OVERLAY_FIRST_FRAME = Attribute(0x60000051, "US")
+OVERLAY_BITS_ALLOCATED = Attribute(0x60000100, "US")
+OVERLAY_BIT = Attribute(0x60000102, "US")
+OVERLAY_DATA = Attribute(0x60003000, "OW")
 EXTENDED_OFFSETS = Attribute(0x7FE00001, "OV")
 FLOAT_PIXELS = 0x7FE00008
 DOUBLE_PIXELS = 0x7FE00009
@@ -70,6 +89,7 @@ PIXEL_TAGS = frozenset({FLOAT_PIXELS, DOUBLE_PIXELS, PIXELS})
 _INTEGERS = {"US": "H", "SS": "h", "UL": "I", "SL": "i", "OV": "Q", "UV": "Q"}
 _REALS = {"FL": "f", "FD": "d"}
 _FIRST_CHARACTERS = 4096
+_ALL_CHARACTERS = 1 << 22
 
 
 class Attributes(ABC):
@@ -119,6 +139,18 @@ class Attributes(ABC):
             return None
         return number if abs(number) < float("inf") else None
 
+    def decimals(self, attribute: Attribute) -> tuple[float, ...]:
+        """All values of a decimal attribute; none if one of them is not a finite number."""
+        vr, value = self.element(attribute)
+        try:
+            if isinstance(value, (bytes, memoryview)) and vr in _REALS:
+                numbers = tuple(float(one) for one in self._unpacked(value, _REALS[vr]))
+            else:
+                numbers = tuple(float(one) for one in _parts(value, _ALL_CHARACTERS))
+        except (ValueError, TypeError):
+            return ()
+        return numbers if all(abs(number) < float("inf") for number in numbers) else ()
+
     def text(self, attribute: Attribute) -> str:
         """The first value of a code string or UID."""
         _, value = self.element(attribute)
@@ -143,12 +175,12 @@ class Attributes(ABC):
         return struct.unpack(f"{order}{count}{code}", value[: count * size])
 
 
-def _parts(value: Any) -> list[Any]:
+def _parts(value: Any, most: int = _FIRST_CHARACTERS) -> list[Any]:
     """The values of a multi-valued text or number, blank ones left out."""
     if value is None:
         return []
     if isinstance(value, (bytes, bytearray, memoryview)):
-        value = bytes(value[:_FIRST_CHARACTERS]).decode("ascii", "replace")
+        value = bytes(value[:most]).decode("ascii", "replace")
     if isinstance(value, str):
         return [part for part in (one.strip(" \0") for one in value.split("\\")) if part]
     if isinstance(value, Sequence) or hasattr(value, "__iter__"):
@@ -206,6 +238,9 @@ class ScannedAttributes(Attributes):
         self._elements = elements
         self._encoding = encoding
         self.little_endian = encoding.little_endian
+
+    def __contains__(self, attribute: Attribute) -> bool:
+        return attribute.tag in self._elements
 
     def element(self, attribute: Attribute) -> tuple[str, Any]:
         """VR and the value's bytes; the attribute's own VR where the encoding gives none."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attributes
-from appliance.images.render.decode import Frames
+from appliance.images.render.decode import Frame, Frames
 from appliance.images.render.groups import Groups, groups
 from appliance.images.render.modality import Modality, Rescale, modality
 from appliance.images.render.pixels import StoredFormat, real
@@ -24,6 +24,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 # P-values (PS3.3 Sections A.8.3.4 and A.8.4.4), so their whole range is to be shown.
 _P_VALUES = frozenset({"1.2.840.10008.5.1.4.1.1.7.2", "1.2.840.10008.5.1.4.1.1.7.3"})
 
+AUTOMATIC = "No window is given: all values are shown, from the lowest to the highest."
+
 
 @dataclass(frozen=True, slots=True)
 class Padding:
@@ -33,8 +35,8 @@ class Padding:
     high: int
 
 
-def shown(frames: Frames, tables: Tables) -> Iterator[tuple[Array, str]]:
-    """Shades (rows, columns) of each frame, and the name of its VOI transform."""
+def shown(frames: Frames, tables: Tables) -> Iterator[tuple[Frame, Array, str, str]]:
+    """Each frame, its shades (rows, columns), the name of its VOI transform, and a remark."""
     held = frames.source.attributes
     grouped = groups(held)
     inverse = inverted(held, frames.layout.photometric)
@@ -49,7 +51,8 @@ def shown(frames: Frames, tables: Tables) -> Iterator[tuple[Array, str]]:
             automatic = automatic or extent(frames, grouped)
             found = automatic
         stages = Stages(frame.format, transform, found, inverse)
-        yield tables.apply(frame.samples, stages), found.name
+        remark = AUTOMATIC if found is automatic else ""
+        yield frame, tables.apply(frame.samples, stages), found.name, remark
 
 
 def extent(frames: Frames, grouped: Groups) -> Extent:

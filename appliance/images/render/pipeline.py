@@ -12,10 +12,14 @@ from pydicom.dataset import Dataset
 
 from appliance.images.render import codecs, grey
 from appliance.images.render.colour import rgb
-from appliance.images.render.decode import Frames
+from appliance.images.render.decode import Frame, Frames
+from appliance.images.render.geometry import aspect, squared
+from appliance.images.render.groups import groups
 from appliance.images.render.limits import Limits
+from appliance.images.render.overlays import drawn, overlays
 from appliance.images.render.palette import palette
 from appliance.images.render.pixels import GREY, describes_pixels, layout
+from appliance.images.render.profiles import Profiles, profile
 from appliance.images.render.refusal import NoPicture, Undecodable
 from appliance.images.render.source import Source, of_dataset, opened
 from appliance.images.render.table import Tables
@@ -29,12 +33,14 @@ class Picture:
 
     `frame` counts from 1, None if the instance has a single frame. `pixels`: uint8, (rows,
     columns) grey from black to white or (rows, columns, 3) RGB. `voi` names the transform that
-    chose the shades, "" for colour.
+    chose the shades, "" for colour. `remark`: what somebody who looks at it ought to know, in a
+    sentence, or nothing.
     """
 
     frame: int | None
     pixels: Array
     voi: str
+    remark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +49,9 @@ class Renderer:
 
     limits: Limits = field(default_factory=Limits)
     tables: Tables = field(default_factory=Tables)
+    profiles: Profiles = field(default_factory=Profiles)
+    overlays: bool = True
+    """Whether the overlays of an image are drawn into its pictures."""
     progress: Callable[[], None] = lambda: None
     """Called as each frame has been decoded."""
 
@@ -60,29 +69,39 @@ class Renderer:
 
     def source(self, source: Source) -> Iterator[Picture]:
         """The pictures of an instance that has been opened; see `dataset`."""
-        if source.pixels is None:
-            if describes_pixels(source.attributes):
-                raise Undecodable("The dataset describes an image, but has no pixel data.")
-            raise NoPicture("The object has no pixel data.")
-        if source.encapsulated and not codecs.decodable(source.transfer_syntax):
-            raise Undecodable(
-                f"There is no decoder for the transfer syntax {source.transfer_syntax}."
-            )
-        shape = layout(source, self.limits)
-        frames = Frames(source, shape, self.progress)
-        single = shape.frames == 1
-        for index, (pixels, voi) in enumerate(self._shown(frames), start=1):
-            yield Picture(None if single else index, pixels, voi)
+        held = source.attributes
+        frames = frames_of(source, self.limits, self.progress)
+        over = overlays(held) if self.overlays else ()
+        stretch = aspect(held, groups(held))
+        single = frames.layout.frames == 1
+        for index, (frame, pixels, voi, remark) in enumerate(self._shown(frames)):
+            picture = squared(drawn(pixels, over, index, frame), stretch, self.limits)
+            yield Picture(None if single else index + 1, picture, voi, remark)
 
-    def _shown(self, frames: Frames) -> Iterator[tuple[Array, str]]:
+    def _shown(self, frames: Frames) -> Iterator[tuple[Frame, Array, str, str]]:
+        """Each frame, its shades or colours, the name of its VOI transform, and a remark."""
         photometric = frames.layout.photometric
         if photometric in GREY:
             yield from grey.shown(frames, self.tables)
-        elif photometric == "PALETTE COLOR":
-            colours = palette(frames.source.attributes)
-            yield from ((colours.of(frame), "") for frame in frames)
-        else:
-            yield from ((rgb(frame), "") for frame in frames)
+            return
+        held = frames.source.attributes
+        colours = palette(held) if photometric == "PALETTE COLOR" else None
+        meant = profile(held)
+        for frame in frames:
+            pixels = rgb(frame) if colours is None else colours.of(frame)
+            pixels, remark = self.profiles.shown(pixels, meant)
+            yield frame, pixels, "", remark
+
+
+def frames_of(source: Source, limits: Limits, progress: Callable[[], None]) -> Frames:
+    """The frames of an instance, not decoded yet. Raises NoPicture, Undecodable."""
+    if source.pixels is None:
+        if describes_pixels(source.attributes):
+            raise Undecodable("The dataset describes an image, but has no pixel data.")
+        raise NoPicture("The object has no pixel data.")
+    if source.encapsulated and not codecs.decodable(source.transfer_syntax):
+        raise Undecodable(f"There is no decoder for the transfer syntax {source.transfer_syntax}.")
+    return Frames(source, layout(source, limits), progress)
 
 
 def render(dataset: Dataset, limits: Limits | None = None) -> Iterator[Picture]:

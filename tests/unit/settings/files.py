@@ -104,6 +104,9 @@ quality = 80
 keep_dicom = false
 deidentify = "clear"
 workers = 3
+overlays = false
+largest_frame = 100
+most_frames = 5000
 
 [storage]
 reserve = "1.5 GiB"

@@ -94,7 +94,16 @@ def test_a_whole_file_is_read():
             Watch("00012345", "NET-0001", "A1", date(2025, 4, 1), ("main",)),
             Watch("患者 7"),
         ),
-        images=Images(format="png", quality=80, keep_dicom=False, deidentify="clear", workers=3),
+        images=Images(
+            format="png",
+            quality=80,
+            keep_dicom=False,
+            deidentify="clear",
+            workers=3,
+            overlays=False,
+            largest_frame=100,
+            most_frames=5000,
+        ),
         storage=Storage(reserve=3 * GIB // 2, keep_days=400, quota=2 * TIB),
     )
 
