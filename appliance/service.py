@@ -225,6 +225,7 @@ class Service:
                 for one in remotes
             ),
             counts={name: getattr(status, name) for name in COUNTED},
+            counters=status.counters,
         )
 
     def _keep_reporting(self, file: Path) -> None:

@@ -92,6 +92,8 @@ class ServiceReport:
     remotes: tuple[RemoteReport, ...] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     """Figures of the catalogue, by name."""
+    counters: Mapping[str, int] = field(default_factory=dict)
+    """What it counted since the archive was made, by name."""
 
 
 @dataclass(frozen=True, slots=True)
