@@ -102,7 +102,10 @@ class Service:
             self.catalogue, settings.storage.keep_days, settings.storage.quota
         )
         self._deidentifier = Deidentifier(
-            settings.images.deidentify, place.key, pseudonyms(settings.watch)
+            settings.images.deidentify,
+            place.key,
+            pseudonyms(settings.watch),
+            settings.images.options,
         )
         self._solicitation = Solicitation()
         self._intake = Intake(suspended=self._suspended)

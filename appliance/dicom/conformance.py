@@ -24,7 +24,7 @@ from appliance.dicom.sop_classes import (
     verification_syntaxes,
 )
 from appliance.dicom.statuses import statuses
-from appliance.images.deidentify import CLEARED, EDITION
+from appliance.images.deidentify import CLEARED, EDITION, Options
 from appliance.settings.model import RemoteAE, Settings
 
 _MATCHED: dict[Level, frozenset[str]] = {
@@ -238,15 +238,44 @@ def _deidentification(settings: Settings) -> Iterator[str]:
     yield "## 6 De-identification"
     yield ""
     if settings.images.deidentify == "basic":
+        options = "with these options" if settings.images.options else "without options"
         yield "Basic Application Level Confidentiality Profile (PS3.15 Annex E, Table E.1-1,"
-        yield f"edition {EDITION}) without options, at every nesting depth, in memory, before a"
-        yield "byte is written. Private and unknown elements are removed. UIDs are mapped one-way"
-        yield "with a key of the box; Patient ID and Patient's Name become a pseudonym."
+        yield f"edition {EDITION}) {options}, at every nesting depth, in memory, before a byte is"
+        yield "written. Unknown elements, and private ones unless an option says so, are removed."
+        yield "UIDs are mapped one-way with a key of the box unless an option retains them; Patient"
+        yield "ID and Patient's Name become a pseudonym."
+        if settings.images.options:
+            yield ""
+            yield from _options(settings.images.options)
         return
     yield "The values of these elements are emptied, at every nesting depth:"
     yield ""
     tags = [f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in CLEARED]
     yield ", ".join(tags)
+
+
+def _options(chosen: tuple[str, ...]) -> Iterator[str]:
+    options = Options(chosen)
+    yield from _table(
+        ("Option", "Code"),
+        [
+            (meaning.decode(), f"{code.decode()} {scheme.decode()}")
+            for code, scheme, meaning in options.codes
+        ],
+    )
+    yield ""
+    if "retain_long_modified_dates" in options:
+        yield "Dates are moved into the past by 366 to 3653 days, a number made of the Patient ID"
+        yield "with the key; times of day stay. A date known to the month only is removed."
+    if any(name.startswith("clean_") for name in chosen):
+        yield "Cleaned texts keep the words of a list of imaging terms, in Latin or Japanese"
+        yield "script, which stand in no identifying value of the same dataset, and numbers with a"
+        yield "unit; a text of VR LT, ST or UT is kept only if all of it may be. Content items keep"
+        yield "published codes and numbers. Graphics keep points, circles, ellipses and straight"
+        yield "lines, and overlays of type R."
+    if "retain_safe_private" in options:
+        yield "Private elements are kept if the sender declares them not to identify (0008,0300),"
+        yield "or if they are in a list of technique parameters, with their creators."
 
 
 def _character_sets() -> Iterator[str]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.settings.kinds import did_you_mean, quoted
-from appliance.settings.model import TLS, LocalAE, Query, RemoteAE
+from appliance.settings.model import TLS, Images, LocalAE, Query, RemoteAE
 from appliance.settings.model import Network as NetworkSettings
 from appliance.settings.problems import Path
 
@@ -48,6 +48,7 @@ def contradictions(reading: Reading) -> tuple[Contradiction, ...]:
         _remotes_not_there,
         _two_pseudonyms,
         _number_as_pseudonym,
+        _options_that_exclude,
     )
     return tuple(found for check in checks for found in check(reading))
 
@@ -264,3 +265,25 @@ def _number_as_pseudonym(reading: Reading) -> Iterator[Contradiction]:
                 "the patient's own number",
                 "write one that does not tell who the patient is, or leave the key out",
             )
+
+
+def _options_that_exclude(reading: Reading) -> Iterator[Contradiction]:
+    images = reading.values.get(("images",))
+    if not isinstance(images, Images) or not images.options:
+        return
+    at: Path = ("images", "options")
+    if images.deidentify != "basic":
+        yield Contradiction(
+            at,
+            'options beside deidentify = "basic" only',
+            f"deidentify = {quoted(images.deidentify)}",
+            'remove options, or write deidentify = "basic"',
+        )
+    dates = "retain_long_full_dates", "retain_long_modified_dates"
+    if set(dates) <= set(images.options):
+        yield Contradiction(
+            at,
+            f"{quoted(dates[0])} or {quoted(dates[1])}",
+            "both",
+            "keep one of the two: dates stay what they are, or are moved",
+        )

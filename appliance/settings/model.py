@@ -49,6 +49,18 @@ Unsolicited = Literal["discard", "store", "refuse"]
 Retrieve = Literal["auto", "move", "get"]
 Format = Literal["jpeg", "png", "webp"]
 Deidentify = Literal["basic", "clear"]
+DeidentifyOption = Literal[
+    "retain_safe_private",
+    "retain_uids",
+    "retain_device_identity",
+    "retain_institution_identity",
+    "retain_patient_characteristics",
+    "retain_long_full_dates",
+    "retain_long_modified_dates",
+    "clean_descriptors",
+    "clean_structured_content",
+    "clean_graphics",
+]
 Language = Literal["ja", "en"]
 
 KEY = "setting"
@@ -571,6 +583,19 @@ class Images:
             "What is removed before anything is written to the disk. basic: everything that the "
             "Basic Application Level Confidentiality Profile names (DICOM PS3.15 Annex E). clear: "
             "the values of the identifying elements that the conformance statement lists.",
+        ),
+    )
+    options: tuple[str, ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(Choice.of(DeidentifyOption)),
+            "What basic leaves in after all: options of the profile (DICOM PS3.15 Section E.3). "
+            "retain_…: safe private elements, UIDs (then names of files and folders are those of "
+            "the PACS), device, institution, sex, age and size of the patient, dates; dates in "
+            "full, or modified: moved by a number of days that is the patient's own. clean_…: "
+            "descriptions, reports and graphics keep what cannot tell who it is: known words of "
+            "imaging and codes, without names and numbers. Faces in pixels are not made "
+            "unrecognizable.",
         ),
     )
     workers: int = field(

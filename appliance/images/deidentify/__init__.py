@@ -6,6 +6,7 @@
 from appliance.images.deidentify.clear import CLEARED
 from appliance.images.deidentify.deidentifier import Deidentifier, Header, Identity, Profile
 from appliance.images.deidentify.elements import Encoding, Malformed
+from appliance.images.deidentify.options import Options
 from appliance.images.deidentify.part10 import deidentify_file, encoding_of
 from appliance.images.deidentify.table import EDITION
 
@@ -17,6 +18,7 @@ __all__ = [
     "Header",
     "Identity",
     "Malformed",
+    "Options",
     "Profile",
     "deidentify_file",
     "encoding_of",

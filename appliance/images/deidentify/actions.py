@@ -14,6 +14,7 @@ from typing import Final
 from pydicom._dicom_dict import DicomDictionary
 
 from appliance.images.deidentify.elements import TEXT_VRS, WORDS
+from appliance.images.deidentify.options import Code
 from appliance.images.deidentify.table import AttributeTypes
 
 KEEP_TEXT: Final = 0
@@ -41,6 +42,14 @@ DISCARD: Final = 30
 """Remove, and say so: the value cannot be what its VR promises."""
 PROBE: Final = 31
 """Keep what is not in the dictionary, and go through it if it is a sequence."""
+CLEAN: Final = 32
+"""Keep what of a text cannot tell who it is; `Rules.fallback` if nothing of it can stay."""
+SHIFT: Final = 33
+"""Move a date by the patient's own number of days; `Rules.fallback` if it cannot be moved."""
+CLEAN_SEQUENCE: Final = 34
+"""Keep the items, their codes, numbers and simple shapes, and clean the texts in them."""
+UNLISTED: Final = 35
+"""What no row names: a private element that is known to be safe stays, and a drawn region."""
 
 LENGTH_TO_END: Final = 0x00080001
 MODALITY: Final = 0x00080060
@@ -71,13 +80,39 @@ IDENTITY: Final = (SOP_INSTANCE, STUDY, SERIES)
 class Marker:
     """An element that says what was done; it replaces one that is there already.
 
-    `code` holds (code value, coding scheme, meaning) if the element is a code sequence.
+    `codes` holds (code value, coding scheme, meaning) of each item of a code sequence.
     """
 
     tag: int
     vr: bytes
     value: bytes = b""
-    code: tuple[bytes, bytes, bytes] | None = None
+    codes: tuple[Code, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaning:
+    """What is needed to clean and to move: empty where no option asks for it.
+
+    actions: the action for each tag within the items of a cleaned sequence
+    fallback: the action for each tag whose value cannot be cleaned or moved; DUMMY for others
+    identifying, sequences: see `survey.survey`
+    concepts: (code value, coding scheme) of content items that are removed with what is in them
+    private: whether private elements that are known to be safe stay
+    overlays: whether overlays that draw regions, not letters, stay
+    """
+
+    actions: Mapping[int, int] = field(default_factory=dict)
+    fallback: Mapping[int, int] = field(default_factory=dict)
+    identifying: frozenset[int] = frozenset()
+    sequences: frozenset[int] = frozenset()
+    concepts: frozenset[tuple[bytes, bytes]] = frozenset()
+    private: bool = False
+    overlays: bool = False
+
+    @property
+    def looks_ahead(self) -> bool:
+        """Whether a dataset must be surveyed before it is walked over."""
+        return bool(self.fallback) or self.private or self.overlays
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +120,8 @@ class Rules:
     """A profile, compiled: the action for each tag.
 
     `actions` holds for every dataset and item, `inside` for the items of a sequence whose action
-    is D; `unlisted` is the action for tags that neither names. Markers are in the order of their
+    is D, `cleaning` for those that an option cleans; `unlisted` is the action for tags that none
+    of them names. Markers are in the order of their
     tags. The actions of several letters (`letters`) are resolved by `types`: `strongest` is what
     suits each type that the letters foresee, `filled` what leaves a value for type 1.
     """
@@ -98,6 +134,7 @@ class Rules:
     filled: Mapping[int, int] = field(default_factory=dict)
     letters: Mapping[int, str] = field(default_factory=dict)
     types: AttributeTypes = field(default_factory=lambda: AttributeTypes({}, {}, {}))
+    cleaning: Cleaning = field(default_factory=Cleaning)
     _resolved: dict[tuple[int, int | None, str | None], int] = field(default_factory=dict)
 
     def resolve(self, tag: int, parent: int | None, sop_class: str) -> int:
@@ -139,7 +176,7 @@ def kept() -> dict[int, int]:
     Attributes that the dictionary knows only as patterns (50XX, 60XX, 7FXX, 0028,04X0 and the
     like, all retired but the overlays) are not in it.
     """
-    return {tag: keep(vr, vm) for tag, (vr, vm, *_) in DicomDictionary.items() if vr != "NONE"}
+    return {tag: keep(vr, vm) for tag, (vr, vm, *_) in DicomDictionary.items() if is_known(tag)}
 
 
 def keep(vr: str, vm: str) -> int:
@@ -151,6 +188,11 @@ def keep(vr: str, vm: str) -> int:
         return KEEP_TEXT
     size = WORDS[first]
     return -size if vm == "1" and size > 1 and " " not in vr and first[:1] != b"O" else size
+
+
+def is_known(tag: int) -> bool:
+    """Whether the dictionary has an attribute, and says what it holds."""
+    return tag in DicomDictionary and DicomDictionary[tag][0] != "NONE"
 
 
 def kept_as(tag: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -10,8 +10,10 @@ from appliance.images.deidentify import actions as act
 from appliance.images.deidentify import character_sets
 from appliance.images.deidentify.basic import basic
 from appliance.images.deidentify.clear import clear
+from appliance.images.deidentify.dates import DateShift
 from appliance.images.deidentify.elements import CODECS, Encoding, Incomplete
-from appliance.images.deidentify.engine import Replacements, Walk
+from appliance.images.deidentify.engine import Engine, Replacements, Walk
+from appliance.images.deidentify.options import Options
 from appliance.images.deidentify.pseudonyms import Pseudonyms
 from appliance.images.deidentify.uids import SameUIDs, UIDMap
 
@@ -70,32 +72,44 @@ class Deidentifier:
         "clear" to empty patient number, name and what else identifies, and keep the rest
     key: 16 to 64 secret bytes; the same key gives the same UIDs and pseudonyms
     pseudonyms: by patient ID, the pseudonyms that somebody chose
+    options: of the basic profile, by their names in `options.NAMES`; ValueError for a choice that
+        the standard excludes, and for one beside "clear"
 
     May be used by several threads at once.
     """
 
     def __init__(
-        self, profile: Profile, key: bytes, pseudonyms: Mapping[str, str] | None = None
+        self,
+        profile: Profile,
+        key: bytes,
+        pseudonyms: Mapping[str, str] | None = None,
+        options: Collection[str] = (),
     ) -> None:
         if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
             raise ValueError(
                 f"the de-identification key has {len(key)} bytes; it needs "
                 f"{_SHORTEST_KEY} to {_LONGEST_KEY}"
             )
-        self._rules = basic() if profile == "basic" else clear()
-        self._uids = UIDMap(key) if profile == "basic" else SameUIDs()
-        self._pseudonyms = Pseudonyms(key, pseudonyms or {}) if profile == "basic" else None
-        self._replacements = {
-            codec: Replacements(codec, self._rules.markers) for codec in CODECS.values()
-        }
+        if options and profile != "basic":
+            raise ValueError(f"the profile {profile} has no options; basic has")
+        rules = basic(Options(options)) if profile == "basic" else clear()
+        self._engine = Engine(
+            rules,
+            {codec: Replacements(codec, rules.markers) for codec in CODECS.values()},
+            UIDMap(key) if profile == "basic" else SameUIDs(),
+            Pseudonyms(key, pseudonyms or {}) if profile == "basic" else None,
+            DateShift(key),
+        )
+        self._instances = SameUIDs() if "retain_uids" in options else self._engine.uids
 
     def uid(self, original: str) -> str:
-        """The UID that stands for `original` in what is written."""
-        return self._uids.map(original)
+        """The UID that stands for that of a study, series or instance in what is written."""
+        return self._instances.map(original)
 
     def pseudonym(self, patient_id: str) -> str:
         """What stands for a patient ID in what is written: nothing, under `clear`."""
-        return "" if self._pseudonyms is None else self._pseudonyms(patient_id)
+        pseudonyms = self._engine.pseudonyms
+        return "" if pseudonyms is None else pseudonyms(patient_id)
 
     def header(
         self,
@@ -123,10 +137,7 @@ class Deidentifier:
             walk = Walk(
                 part,
                 encoding,
-                self._rules,
-                self._replacements,
-                self._uids,
-                self._pseudonyms,
+                self._engine,
                 complete=complete and len(part) == size,
                 character_set=label,
             )

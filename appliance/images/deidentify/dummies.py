@@ -19,7 +19,8 @@ _VALUES: Final = {
     b"UR": b"about:blank", b"US": bytes(2), b"UT": _TEXT, b"UV": bytes(8),
 }  # fmt: skip
 
-CODE_SEQUENCES: Final = frozenset({0x00080082, 0x00401101, 0x0040A168})
+CONTENT_VALUE: Final = 0x0040A168
+CODE_SEQUENCES: Final = frozenset({0x00080082, 0x00401101, CONTENT_VALUE})
 """Sequences of codes whose code itself tells: institution, person, value of a content item."""
 
 GRAPHIC_OBJECTS: Final = 0x00700009
@@ -42,6 +43,17 @@ def value(vr: bytes) -> bytes:
     return _VALUES[vr]
 
 
+def coded(codec: Codec, value: bytes, scheme: bytes, meaning: bytes) -> bytes:
+    """The elements of a code item."""
+    return b"".join(
+        (
+            codec.element(0x00080100, b"SH", value),
+            codec.element(0x00080102, b"SH", scheme),
+            codec.element(0x00080104, b"LO", meaning),
+        )
+    )
+
+
 def code(codec: Codec) -> bytes:
     """The elements of a code item that says Unknown (SNOMED CT 261665006)."""
     return b"".join(
@@ -58,7 +70,7 @@ def items(tag: int, codec: Codec) -> bytes | None:
     if tag in CODE_SEQUENCES:
         return codec.item(code(codec))
     if tag == GRAPHIC_OBJECTS:
-        return codec.item(_point(codec))
+        return codec.item(point(codec))
     return None
 
 
@@ -76,7 +88,8 @@ def document(sop_class: str) -> bytes:
     return b"# removed\n"
 
 
-def _point(codec: Codec) -> bytes:
+def point(codec: Codec) -> bytes:
+    """The elements of a graphic object that is one point in the corner."""
     short = codec.encoding.little_endian
     one, two = (b"\1\0", b"\2\0") if short else (b"\0\1", b"\0\2")
     return b"".join(

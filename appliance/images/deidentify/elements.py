@@ -152,6 +152,18 @@ class Codec:
             yield tag, at, end
             at = end
 
+    def number(self, value: bytes) -> int:
+        """An unsigned number of any size, 0 without bytes."""
+        return int.from_bytes(value, "little" if self.encoding.little_endian else "big")
+
+    def find(self, data: bytes, wanted: int) -> bytes:
+        """The value of the first element of this tag outside of sequences, empty without one."""
+        for tag, start, stop in self.extents(data, 0, len(data)):
+            if tag == wanted:
+                _tag, _vr, value, _length = self.measure(data, start, stop)
+                return data[value:stop]
+        return b""
+
 
 def skip(data: bytes, at: int, limit: int, codec: Codec) -> int:
     """The end of a value of undefined length that starts at `at`, its delimiter included.

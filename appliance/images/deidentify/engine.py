@@ -15,6 +15,8 @@ from appliance.images.deidentify import actions as act
 from appliance.images.deidentify import character_sets, dummies
 from appliance.images.deidentify.actions import Marker, Rules
 from appliance.images.deidentify.basic import PUBLISHED_CODING_SCHEMES
+from appliance.images.deidentify.clean import clean
+from appliance.images.deidentify.dates import DateShift
 from appliance.images.deidentify.elements import (
     CODECS,
     IMPLICIT,
@@ -35,19 +37,35 @@ from appliance.images.deidentify.elements import (
     skip,
 )
 from appliance.images.deidentify.pseudonyms import Pseudonyms
+from appliance.images.deidentify.survey import Survey, survey
 from appliance.images.deidentify.uids import SameUIDs, UIDMap
+from appliance.images.deidentify.unlisted import (
+    CLEANED_VRS,
+    OVERLAY_TEXTS,
+    Creator,
+    Overlay,
+    Unlisted,
+    vr_if_safe,
+)
 
 DEEPEST: Final = 32
 """Sequences nested deeper than this are dropped."""
 
 _NESTED: Final = 0xFFFE0000
+_OVERLAYS: Final = 0x60
+_CODE_VALUE: Final = 0x00080100
+_CONCEPT_NAME: Final = 0x0040A043
+_GRAPHIC_TYPE: Final = 0x00700023
+_GRAPHIC_POINTS: Final = 0x00700021
+_ROUND: Final = frozenset({b"POINT", b"CIRCLE", b"ELLIPSE"})
 _FIRST_PIXELS: Final = 0x7FE00008
 _FIRST_ITEM: Final = b"\xfe\xff\x00\xe0"
 _LONGEST_NOTED: Final = 1024
 _LONGEST_LABEL: Final = 256
 _MOST_REPORTED: Final = 100
 _MOST_DISORDERED: Final = 1000
-_SEQUENCES: Final = frozenset({act.SEQUENCE, act.DUMMY_SEQUENCE, act.PROBE})
+_SEQUENCES: Final = frozenset({act.SEQUENCE, act.DUMMY_SEQUENCE, act.CLEAN_SEQUENCE, act.PROBE})
+_FREE_TEXT_VRS: Final = frozenset({b"LT", b"ST", b"UT"})
 _SEQUENCE_VRS: Final = frozenset({b"", b"SQ", b"UN"})
 _NOTED: Final = {tag: act.kept_as(tag) for tag in act.NOTED + act.IDENTITY}
 _BY_VR: Final = {
@@ -67,7 +85,7 @@ class _Dataset:
     above: _Dataset | None
     tag: int
     """The sequence that this is an item of; 0 for the dataset itself."""
-    actions: dict[int, int]
+    actions: Mapping[int, int]
     label: bytes
     """Specific Character Set, repaired; items inherit it (PS3.5 Section 7.5.3)."""
     depth: int = 0
@@ -79,6 +97,12 @@ class _Dataset:
     disordered: int = 0
     code: bool = False
     published: bool = False
+    concept: tuple[bytes, bytes] = (b"", b"")
+    """Code value and coding scheme of the name of a content item."""
+    creators: dict[tuple[int, int], Creator] = field(default_factory=dict)
+    """By group and block."""
+    overlays: dict[int, Overlay] = field(default_factory=dict)
+    """By group."""
 
 
 class Replacements:
@@ -109,13 +133,10 @@ class Replacements:
 
     def _marker(self, marker: Marker) -> bytes:
         """An element that says what was done."""
-        if marker.code is None:
+        if not marker.codes:
             return self._codec.element(marker.tag, marker.vr, marker.value)
-        code, scheme, meaning = marker.code
-        content = self._codec.element(0x00080100, b"SH", code)
-        content += self._codec.element(0x00080102, b"SH", scheme)
-        content += self._codec.element(0x00080104, b"LO", meaning)
-        return self._codec.element(marker.tag, b"SQ", self._codec.item(content))
+        items = (self._codec.item(dummies.coded(self._codec, *code)) for code in marker.codes)
+        return self._codec.element(marker.tag, b"SQ", b"".join(items))
 
     def _make(self, tag: int) -> bytes:
         items = dummies.items(tag, self._codec)
@@ -123,6 +144,17 @@ class Replacements:
             return self._codec.element(tag, b"SQ", items)
         vr = act.vr_of(tag)
         return self._codec.element(tag, vr, dummies.value(vr))
+
+
+@dataclass(frozen=True, slots=True)
+class Engine:
+    """What all walks of one de-identifier share."""
+
+    rules: Rules
+    replacements: Mapping[Codec, Replacements]
+    uids: UIDMap | SameUIDs
+    pseudonyms: Pseudonyms | None
+    dates: DateShift
 
 
 class Walk:
@@ -137,24 +169,23 @@ class Walk:
         self,
         data: bytes,
         encoding: Encoding,
-        rules: Rules,
-        replacements: Mapping[Codec, Replacements],
-        uids: UIDMap | SameUIDs,
-        pseudonyms: Pseudonyms | None,
+        engine: Engine,
         *,
         complete: bool,
         character_set: bytes,
     ) -> None:
         self._data = data
         self._codec = CODECS[encoding]
-        self._rules = rules
-        self._replacements = replacements
-        self._uids = uids
-        self._pseudonyms = pseudonyms
+        self._rules = engine.rules
+        self._replacements = engine.replacements
+        self._uids = engine.uids
+        self._pseudonyms = engine.pseudonyms
+        self._dates = engine.dates
         self._complete = complete
         self._character_set = character_set
-        self._markers = list(rules.markers)
+        self._markers = list(engine.rules.markers)
         self._sop_class = ""
+        self._seen = Survey()
         self.noted: dict[int, bytes] = {}
         self.mapped: dict[int, bytes] = {}
         self.patient_id = ""
@@ -170,12 +201,21 @@ class Walk:
         be understood.
         """
         self._sop_class = self._look_up_sop_class()
+        if self._rules.cleaning.looks_ahead:
+            self._seen = self._look_ahead()
         top = _Dataset(None, 0, self._rules.actions, self._character_set)
         try:
             self._walk(self._codec, top, 0, len(self._data), delimited=False)
         except Broken as why:
             raise Malformed(str(why)) from None
-        return self._finish(self._codec, top)
+        return self._finish(self._codec, top) or b""
+
+    def _look_ahead(self) -> Survey:
+        cleaning = self._rules.cleaning
+        seen = survey(self._data, self._codec, cleaning, self._character_set)
+        if seen.cut and not self._complete:
+            raise Incomplete
+        return seen
 
     def _look_up_sop_class(self) -> str:
         """The SOP class, which decides on attributes that stand before it."""
@@ -340,6 +380,12 @@ class Walk:
         else:
             stop = start + length
 
+        if action in (act.CLEAN, act.SHIFT):
+            value = self._cleaned(here, action, tag, vr, start, stop)
+            if value is not None:
+                out.append(codec.element(tag, vr or act.vr_of(tag), value))
+                return stop
+            action = self._fallback(here, tag)
         if action == act.REMOVE:
             pass
         elif action == act.EMPTY:
@@ -348,6 +394,8 @@ class Walk:
             out.append(self._replacements[codec].dummy(tag))
         elif action == act.DISCARD:
             self._discard(here, tag, "its value is not of its VR")
+        elif action == act.UNLISTED:
+            self._unlisted(codec, here, tag, vr, at, start, stop)
         elif action < act.REMOVE and tag in PIXEL_DATA:
             out.append(self._data[at:stop])  # encapsulated, within an item
         elif length == UNDEFINED:
@@ -362,6 +410,88 @@ class Walk:
         else:
             self._act_rarely(codec, here, action, tag, at, start, stop)
         return stop
+
+    def _cleaned(
+        self, here: _Dataset, action: int, tag: int, vr: bytes, start: int, stop: int
+    ) -> bytes | None:
+        """What may be kept of a text, or a date that was moved; None if nothing may."""
+        vr = vr if vr not in (b"", b"UN") else act.vr_of(tag)
+        value = self._data[start:stop]
+        if not value.strip(b" \0"):
+            return b""
+        if action == act.SHIFT:
+            return self._dates.shifted(value, vr, self._seen.whose) if self._seen.whose else None
+        if not self._seen.sure or vr not in TEXT_VRS or b"\0" in value.rstrip(b"\0"):
+            return None
+        text = character_sets.decode(value.rstrip(b"\0"), here.label)
+        free = vr in _FREE_TEXT_VRS
+        kept = [
+            clean(single, self._seen.identifying, whole=free)
+            for single in ([text] if free else text.split("\\"))
+        ]
+        told = [single for single in kept if single]
+        return character_sets.encode("\\".join(told), here.label) if told else None
+
+    def _fallback(self, here: _Dataset, tag: int) -> int:
+        """The action for a value that could be neither cleaned nor moved."""
+        action = self._rules.cleaning.fallback.get(tag, act.DUMMY)
+        if action != act.RESOLVE:
+            return action
+        parent = None if here.above is None else here.tag
+        return self._rules.resolve(tag, parent, self._sop_class)
+
+    def _unlisted(
+        self, codec: Codec, here: _Dataset, tag: int, vr: bytes, at: int, start: int, stop: int
+    ) -> None:
+        """An element that no row names: it goes, unless it is known to identify nobody."""
+        element = Unlisted(tag, vr, self._data[start:stop], self._data[at:stop])
+        cleaning = self._rules.cleaning
+        if here.actions is self._rules.inside:
+            return
+        if element.group % 2 and cleaning.private:
+            self._private(codec, here, element, start, stop)
+        elif element.group >> 8 == _OVERLAYS and cleaning.overlays and here.above is None:
+            self._overlay(codec, here, element, start, stop)
+
+    def _private(
+        self, codec: Codec, here: _Dataset, element: Unlisted, start: int, stop: int
+    ) -> None:
+        """A private element; the creator of its block is written before the first that stays."""
+        out, block = here.out, element.reserves
+        if block is not None:
+            name = character_sets.decode(element.value, here.label)
+            here.creators[element.group, block] = Creator(len(out), name, element.whole)
+            out.append(b"")
+            return
+        creator = here.creators.get((element.group, element.block))
+        vr = creator and vr_if_safe(element, creator.name, self._seen.declared)
+        if not creator or not vr:
+            return
+        kept: bytes | None = element.whole
+        if vr == b"UI":
+            kept = codec.element(element.tag, vr, self._uids.map_value(element.value))
+        elif vr in CLEANED_VRS:
+            value = self._cleaned(here, act.CLEAN, element.tag, vr, start, stop)
+            kept = None if value is None else codec.element(element.tag, vr, value)
+        if kept is not None:
+            out[creator.at] = creator.whole
+            out.append(kept)
+
+    def _overlay(
+        self, codec: Codec, here: _Dataset, element: Unlisted, start: int, stop: int
+    ) -> None:
+        """An element of an overlay plane, of which it is known at its end whether it stays."""
+        if element.group not in here.overlays:
+            here.overlays[element.group] = Overlay(len(here.out))
+            here.out.append(b"")
+        overlay = here.overlays[element.group]
+        vr = OVERLAY_TEXTS.get(element.tag & 0xFFFF)
+        if vr is None:
+            overlay.take(element)
+            return
+        value = self._cleaned(here, act.CLEAN, element.tag, vr, start, stop)
+        if value is not None:
+            overlay.elements.append(codec.element(element.tag, vr, value))
 
     def _act_rarely(
         self, codec: Codec, here: _Dataset, action: int, tag: int, at: int, start: int, stop: int
@@ -435,7 +565,11 @@ class Walk:
             deep = here.depth >= DEEPEST
             self._discard(here, tag, "nested too deep" if deep else "it has not the VR SQ")
             return self._skip(inner, start, limit) if delimited else start + length
-        actions = self._rules.inside if action == act.DUMMY_SEQUENCE else here.actions
+        actions = here.actions
+        if action == act.DUMMY_SEQUENCE:
+            actions = self._rules.inside
+        elif action == act.CLEAN_SEQUENCE:
+            actions = self._rules.cleaning.actions
         end = limit if delimited else start + length
         content, stop = self._items(inner, here, tag, actions, start, end, delimited=delimited)
         here.out.append(codec.head(tag, vr or b"SQ", length if delimited else len(content)))
@@ -449,7 +583,7 @@ class Walk:
         codec: Codec,
         above: _Dataset,
         tag: int,
-        actions: dict[int, int],
+        actions: Mapping[int, int],
         at: int,
         limit: int,
         *,
@@ -471,27 +605,48 @@ class Walk:
                 item = _Dataset(above, tag, actions, above.label, above.depth + 1)
                 if length == UNDEFINED:
                     at = self._walk(codec, item, start, limit, delimited=True)
-                    pieces += codec.item_open, self._finish(codec, item), codec.item_end
+                    content = self._finish(codec, item)
+                    if content is not None:
+                        pieces += codec.item_open, content, codec.item_end
                 elif start + length > limit:
                     raise self._overrun(found, at, limit)
                 else:
                     at = start + length
                     self._walk(codec, item, start, at, delimited=False)
-                    pieces.append(codec.item(self._finish(codec, item)))
+                    content = self._finish(codec, item)
+                    if content is not None:
+                        pieces.append(codec.item(content))
         except Broken as why:
             if delimited:
                 raise
             self._report(f"{_path(above)}{name(tag)}>{why}")
         return b"".join(pieces), limit
 
-    def _finish(self, codec: Codec, here: _Dataset) -> bytes:
+    def _finish(self, codec: Codec, here: _Dataset) -> bytes | None:
         """The elements of a dataset or item, once all of it has been seen."""
         if here.patient_at >= 0 or here.name_at >= 0:
             self._name(codec, here)
         if here.code and not here.published:
             return dummies.code(codec)
+        for overlay in here.overlays.values():
+            here.out[overlay.at] = overlay.kept()
         elements = b"".join(here.out)
-        return self._sort(codec, here, elements) if here.disordered else elements
+        if here.disordered:
+            elements = self._sort(codec, here, elements)
+        if here.actions is self._rules.cleaning.actions:
+            return self._finish_cleaned(codec, here, elements)
+        return elements
+
+    def _finish_cleaned(self, codec: Codec, here: _Dataset, elements: bytes) -> bytes | None:
+        """An item of a cleaned sequence: None if all of it says what is to be removed."""
+        if here.concept in self._rules.cleaning.concepts:
+            return None
+        if here.tag == _CONCEPT_NAME and here.above is not None:
+            value = codec.find(elements, _CODE_VALUE).strip(b" \0")
+            here.above.concept = (value, codec.find(elements, act.CODING_SCHEME).strip(b" \0"))
+        elif here.tag == dummies.GRAPHIC_OBJECTS and not _is_plain(codec, elements):
+            return dummies.point(codec)
+        return elements
 
     def _name(self, codec: Codec, here: _Dataset) -> None:
         """Write the pseudonym for patient ID and patient's name."""
@@ -543,6 +698,16 @@ class Walk:
     def _report(self, what: str) -> None:
         if len(self.discarded) < _MOST_REPORTED:
             self.discarded.append(what)
+
+
+def _is_plain(codec: Codec, elements: bytes) -> bool:
+    """Whether a graphic object is of a shape that cannot spell a name: round, or a straight line.
+
+    PS3.3 Section C.10.5.
+    """
+    if codec.find(elements, _GRAPHIC_TYPE).strip(b" \0") in _ROUND:
+        return True
+    return codec.number(codec.find(elements, _GRAPHIC_POINTS)) <= 2
 
 
 def _path(here: _Dataset) -> str:

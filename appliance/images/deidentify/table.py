@@ -11,9 +11,12 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from typing import Final
+
+from appliance.images.deidentify.options import NAMES
+from appliance.settings.model import DeidentifyOption as OptionName
 
 EDITION: Final = "2026c"
 ACTIONS: Final = frozenset({"D", "Z", "X", "U", "X/Z", "X/D", "Z/D", "X/Z/D", "X/Z/U*"})
@@ -23,11 +26,15 @@ _TAG: Final = re.compile(r"\(([0-9A-F]{4}),([0-9A-F]{4})\)")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One attribute of Table E.1-1 and the action of the Basic Profile for it."""
+    """One attribute of Table E.1-1, the action of the Basic Profile for it, and the options'.
+
+    `options` holds K or C for each option whose column says so.
+    """
 
     tag: int
     name: str
     action: str
+    options: dict[OptionName, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +62,19 @@ def read_table() -> tuple[Row, ...]:
 
 
 def read_supplement() -> tuple[Row, ...]:
-    """The attributes that are treated like the table's although it does not list them."""
-    return tuple(_rows("supplement.csv", "action"))
+    """The attributes that are treated like the table's although it does not list them.
+
+    The options treat one as they treat the attribute of the table that it `follows`.
+    """
+    options = {row.tag: row.options for row in read_table()}
+    return tuple(
+        Row(row.tag, row.name, row.action, options[_tag(followed)] if followed else {})
+        for row, followed in zip(
+            _rows("supplement.csv", "action"),
+            (row["follows"] for row in _read("supplement.csv")),
+            strict=True,
+        )
+    )
 
 
 def patterns() -> tuple[str, ...]:
@@ -78,13 +96,45 @@ def read_attribute_types() -> AttributeTypes:
     return AttributeTypes(iods, root, nested)
 
 
-def _rows(name: str, column: str) -> Iterator[Row]:
-    for row in _read(name):
+def read_vocabulary() -> frozenset[str]:
+    """The words that a cleaned text may keep, case-folded."""
+    return frozenset(
+        row["word"].casefold()
+        for file in ("vocabulary.csv", "spoken_words.csv")
+        for row in _read(file)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class SafePrivate:
+    """A private attribute that is known to identify nobody: group, offset in its block, VR."""
+
+    creator: str
+    group: int
+    offset: int
+    vr: bytes
+
+
+def read_safe_private() -> tuple[SafePrivate, ...]:
+    """The private attributes that Retain Safe Private keeps (PS3.15 Section E.3.10)."""
+    return tuple(
+        SafePrivate(
+            row["creator"], int(row["group"], 16), int(row["offset"], 16), row["vr"].encode("ascii")
+        )
+        for row in _read("safe_private.csv")
+    )
+
+
+def _rows(file: str, column: str) -> Iterator[Row]:
+    for row in _read(file):
         if not _TAG.match(row["tag"]):
             continue
         if row[column] not in ACTIONS:
-            raise ValueError(f"{name}: {row['tag']} has the unknown action {row[column]!r}")
-        yield Row(_tag(row["tag"]), row["name"], row[column])
+            raise ValueError(f"{file}: {row['tag']} has the unknown action {row[column]!r}")
+        options = {name: row[name] for name in NAMES if row.get(name)}
+        if not set(options.values()) <= {"K", "C"}:
+            raise ValueError(f"{file}: {row['tag']} has an unknown action under an option")
+        yield Row(_tag(row["tag"]), row["name"], row[column], options)
 
 
 def _read(name: str) -> Iterator[dict[str, str]]:

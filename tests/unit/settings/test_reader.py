@@ -305,6 +305,19 @@ TLS_TABLE = f"[tls]\ncertificate = '''\n{CERTIFICATE}'''\nkey = '''\n{KEY}'''\n"
             "query.retry_longest",
             "at least the time of retry_first",
         ),
+        (
+            "revision=1\n[images]\ndeidentify='clear'\noptions=['retain_uids']",
+            (4, 9),
+            "images.options",
+            "options beside",
+        ),
+        (
+            "revision=1\n[images]\n"
+            "options=['retain_long_full_dates', 'retain_long_modified_dates']",
+            (3, 9),
+            "images.options",
+            "found both",
+        ),
     ],
 )
 def test_a_mistake_at_its_place(text, place, key, message):
