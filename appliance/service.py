@@ -138,13 +138,15 @@ class Service:
     def _accepted_syntaxes(self, proving: Proving) -> tuple[str, ...]:
         """The transfer syntaxes that are decoded; what is not is told as an event.
 
-        The uncompressed ones need no decoder: they are taken even if nothing could be proved.
+        The uncompressed ones need no decoder: they are taken whatever could be proved.
         """
-        proofs = proving.result()
-        for proof in proofs:
+        compressed = [
+            proof for proof in proving.result() if proof.transfer_syntax not in UNCOMPRESSED
+        ]
+        for proof in compressed:
             if not proof.works:
                 self._tell("info", "decoders", f"{proof.name} is not accepted: {proof.reason}")
-        return tuple(proof.transfer_syntax for proof in proofs if proof.works) or UNCOMPRESSED
+        return (*UNCOMPRESSED, *(proof.transfer_syntax for proof in compressed if proof.works))
 
     @property
     def port(self) -> int:

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import select
 import subprocess
 import sys
 import threading
@@ -27,7 +29,8 @@ if TYPE_CHECKING:
     from appliance.settings.model import Profile
 
 _ROWS, _COLUMNS = 12, 16
-_PATIENCE = 30.0
+_PATIENCE = 120.0
+"""Seconds for one proof. The first one loads every library, which takes a slow box half of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +78,8 @@ def prove(transfer_syntaxes: Sequence[str] = ()) -> tuple[Proof, ...]:
 def prove_in_subprocess(timeout: float = _PATIENCE) -> tuple[Proof, ...]:
     """`prove` in a process that ends with it.
 
-    A decoder that crashes, or is not done within `timeout` seconds, is one that does not work; the
-    proof goes on after it.
+    A decoder that crashes, or is not done within `timeout` seconds of the one before, is one that
+    does not work; the proof goes on after it.
     """
     names = {sample.transfer_syntax: sample.name for sample in samples()}
     left = list(names)
@@ -115,14 +118,20 @@ class Proving:
 def _run(transfer_syntaxes: Sequence[str], timeout: float) -> tuple[list[Proof], str]:
     """The proofs a new process made, and how it ended if it did not make all of them."""
     program = command("appliance.images.decoders", *transfer_syntaxes)
-    try:
-        ended = subprocess.run(
-            program, capture_output=True, timeout=timeout, check=False, env=environment()
-        )
-        output, code = ended.stdout, ended.returncode
-        end = f"its decoder ended the process (status {code})"
-    except subprocess.TimeoutExpired as late:
-        output, end = late.stdout or b"", f"its decoder was not done within {timeout:g} s"
+    output = b""
+    with subprocess.Popen(
+        program, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=environment()
+    ) as process:
+        assert process.stdout is not None
+        while select.select([process.stdout], [], [], timeout)[0]:
+            received = os.read(process.stdout.fileno(), 65536)
+            if not received:
+                end = f"its decoder ended the process (status {process.wait()})"
+                break
+            output += received
+        else:
+            process.kill()
+            end = f"its decoder was not done within {timeout:g} s"
     whole = output[: output.rfind(b"\n") + 1]
     return [Proof(**json.loads(line)) for line in whole.splitlines()], end
 

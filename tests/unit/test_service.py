@@ -94,10 +94,11 @@ def test_rejections_remembered_are_bounded(tmp_path: Path, monkeypatch: pytest.M
 
 
 JPEG = "1.2.840.10008.1.2.4.50"
+LATE = Proof(UNCOMPRESSED[1], "Implicit VR Little Endian", "", False, "not done")
 
 
 @pytest.mark.filterwarnings("ignore:Exception in thread")
-@pytest.mark.parametrize("proofs", [(), None, (Proof(JPEG, "JPEG", "", False, "?"),)])
+@pytest.mark.parametrize("proofs", [(), None, (LATE, Proof(JPEG, "JPEG", "", False, "?"))])
 def test_uncompressed_syntaxes_are_taken_even_if_nothing_was_proved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proofs: tuple[Proof, ...] | None
 ) -> None:
@@ -122,7 +123,7 @@ def test_a_decoder_that_works_is_negotiated(
     )
     broad = replace(SETTINGS, ae=replace(SETTINGS.ae, profile="broad"))
     with box(tmp_path, broad) as service:
-        assert service.proven == (JPEG,)
+        assert service.proven == (*UNCOMPRESSED, JPEG)
 
 
 def test_it_may_call_itself_from_the_address_on_which_it_listens() -> None:
