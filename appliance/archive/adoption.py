@@ -11,7 +11,7 @@ from pydicom import dcmread
 from pydicom.dataset import FileDataset
 from pydicom.uid import DeflatedExplicitVRLittleEndian
 
-from appliance.archive.files import PICTURE_SUFFIXES, is_uid
+from appliance.archive.files import ANIMATION_SUFFIX, PICTURE_SUFFIXES, is_uid
 from appliance.archive.pictures import dimensions
 from appliance.archive.records import PictureRow, StoredInstance
 
@@ -128,8 +128,15 @@ def whole_set(
     """Rows for the pictures of one instance, if there is one of each of its frames.
 
     `frames` None: as many as there are. Pictures count if they are pictures, and none is older than
-    `since` (ns since 1970). Empty if no suffix has a whole set. Raises OSError.
+    `since` (ns since 1970). Empty if no suffix has a whole set; an animation beside one comes
+    last. Raises OSError.
     """
+    pictures = list(pictures)
+    moving = _animation(pictures)
+    if moving is not None:
+        pictures.remove(moving)
+        still = whole_set(folder, files, pictures, frames, since)
+        return still + whole_set(folder, files, [moving], None, since) if still else ()
     by_suffix: dict[str, dict[int | None, str]] = {}
     for picture in pictures:
         by_suffix.setdefault(picture.suffix, {})[picture.frame] = picture.name
@@ -146,6 +153,14 @@ def whole_set(
         if len(rows) == len(names):
             return tuple(rows)
     return ()
+
+
+def _animation(pictures: Collection[FoundPicture]) -> FoundPicture | None:
+    """The one of the whole instance, where there are some of its frames as well."""
+    if all(picture.frame is None for picture in pictures):
+        return None
+    whole = (one for one in pictures if one.frame is None and one.suffix == ANIMATION_SUFFIX)
+    return next(whole, None)
 
 
 def _wanted_frames(frames: int | None, found: int) -> tuple[set[int | None], ...]:

@@ -6,6 +6,7 @@ them says anything about a patient::
     dicom/<study>/<series>/<instance>.dcm
     images/<study>/<series>/<instance>.jpg         single frame
     images/<study>/<series>/<instance>.0001.jpg    frame 1 of several
+    images/<study>/<series>/<instance>.webp        the animation of several frames
     quarantine/                                    files that nobody could make sense of
     catalogue.sqlite  requests.sqlite  lock
 """
@@ -22,6 +23,7 @@ from typing import Final, Self
 
 DICOM_SUFFIX: Final = ".dcm"
 PICTURE_SUFFIXES: Final = (".jpg", ".png", ".webp")
+ANIMATION_SUFFIX: Final = ".webp"
 PART_SUFFIX: Final = ".part"
 
 # A leading digit is what keeps "." and ".." out, and our hidden temporary names apart.
@@ -59,7 +61,7 @@ def checked_uid(uid: str) -> str:
 
 
 def picture_name(instance: str, frame: int | None, suffix: str) -> str:
-    """The name of a picture's file; `frame` counts from 1, or is None for the only frame.
+    """The name of a picture's file; `frame` counts from 1, or is None if it is of the whole.
 
     `suffix` is one of `PICTURE_SUFFIXES`. Raises `UnusableUID`, or ValueError.
     """
@@ -161,6 +163,10 @@ class PendingFile:
         """Appends `buffers`, however little of them the kernel takes at a time. Raises OSError."""
         for start in range(0, len(buffers), _IOV_MAX):
             self._write_some(buffers[start : start + _IOV_MAX])
+
+    def amend(self, at: int, content: Buffer) -> None:
+        """Writes over what is `at` bytes from the start, which must be there. Raises OSError."""
+        os.pwrite(self._descriptor, content, at)
 
     def settle(self) -> tuple[Path, ...]:
         """Makes the content durable and gives the file its final name.

@@ -75,7 +75,7 @@ class PictureRow:
     """A picture that is durable under its final name, but for its directory's fsync."""
 
     frame: int | None
-    """From 1; None if it is the only one."""
+    """From 1; None if it is of the whole instance: its only frame, or the animation of several."""
     width: int
     height: int
     bytes: int

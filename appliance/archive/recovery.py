@@ -284,7 +284,8 @@ class _Recovery:
                 self._quarantine(found.image_folder / picture.name)
         if made:
             at = max(found.images[picture.name].st_mtime for picture in pictures)
-            instance = _pictured_instance(found, name, len(made))
+            frames = sum(picture.frame is not None for picture in made)
+            instance = _pictured_instance(found, name, frames or 1)
             self._adoptions.append(Adoption(instance, at, "dropped", made))
 
     def _read(self, found: _Series, name: str) -> StoredInstance | None:

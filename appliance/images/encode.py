@@ -22,10 +22,14 @@ class NotEncodable(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """Format of picture files, and quality from 1 to 100 (PNG, which loses nothing, has none)."""
+    """Format of picture files, and quality from 1 to 100 (PNG, which loses nothing, has none).
+
+    `animation`: of several frames there is, beside a picture of each, an animation of all.
+    """
 
     format: Format = "jpeg"
     quality: int = 90
+    animation: bool = True
 
     @property
     def suffix(self) -> str:

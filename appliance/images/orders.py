@@ -26,6 +26,7 @@ class Orders:
                 "data": self.data,
                 "format": self.encoding.format,
                 "quality": self.encoding.quality,
+                "animation": self.encoding.animation,
                 "memory": self.memory,
                 "frame_pixels": self.frame_pixels,
                 "frames": self.frames,
@@ -39,7 +40,7 @@ class Orders:
         told = json.loads(line)
         return cls(
             data=told["data"],
-            encoding=Encoding(told["format"], told["quality"]),
+            encoding=Encoding(told["format"], told["quality"], told["animation"]),
             memory=told["memory"],
             frame_pixels=told["frame_pixels"],
             frames=told["frames"],

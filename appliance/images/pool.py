@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from appliance.archive.files import Folders
+from appliance.archive.files import ANIMATION_SUFFIX, Folders
 from appliance.archive.records import PictureRow, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
 from appliance.images.orders import Orders
@@ -202,9 +202,9 @@ class RenderPool:
 
     def _sweep(self, job: RenderJob, *, pictures: bool) -> None:
         """Remove what a worker that can no longer do so has left: temporary files, and pictures."""
-        suffix = re.escape(self._encoding.suffix)
+        suffixes = "|".join(map(re.escape, {self._encoding.suffix, ANIMATION_SUFFIX}))
         end = r"(\.[0-9a-f]+\.part)" + ("?" if pictures else "")
-        name = re.compile(rf"\.?{re.escape(job.instance)}(\.\d{{4,}})?{suffix}{end}")
+        name = re.compile(rf"\.?{re.escape(job.instance)}(\.\d{{4,}})?({suffixes}){end}")
         folder = self._folders.images / job.study / job.series
         with suppress(OSError):
             for entry in os.scandir(folder):
@@ -300,14 +300,13 @@ class _Supervisor:
         )
 
     def _outcome(self, job: RenderJob, result: dict[str, Any]) -> RenderOutcome:
-        suffix = self._pool._encoding.suffix
         return RenderOutcome(
             job=job,
             state=result["state"],
             reason=result["reason"],
             pictures=tuple(
                 PictureRow(frame, width, height, size, suffix)
-                for frame, width, height, size in result["pictures"]
+                for frame, width, height, size, suffix in result["pictures"]
             ),
             drop_dicom=self._pool._drop_dicom and result["state"] == "rendered",
         )

@@ -60,7 +60,9 @@ class Rendering:
     @classmethod
     def of(cls, catalogue: Catalogue, folders: Folders, images: Images) -> "Rendering":
         """Return the rendering that the settings describe."""
-        return cls(catalogue, folders, Encoding(images.format, images.quality), images)
+        return cls(
+            catalogue, folders, Encoding(images.format, images.quality, images.animation), images
+        )
 
     def start(self) -> None:
         """Start to render what is queued."""

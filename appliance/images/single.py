@@ -5,8 +5,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from appliance.archive.files import PendingFile, sync_directories
-from appliance.images.encode import Format, NotEncodable, encode
+from appliance.archive.files import ANIMATION_SUFFIX, PendingFile, sync_directories
+from appliance.images.animation import Reel
+from appliance.images.encode import Format, NotEncodable, encode, obstacle
 from appliance.images.render import Picture, Refusal, render_file
 
 _FORMATS: dict[str, Format] = {
@@ -27,21 +28,28 @@ class NotRendered(ValueError):
 def render_to(source: Path, target: Path, quality: int) -> Iterator[Path]:
     """Write the pictures of `source` and yield their paths.
 
-    One frame goes to `target`; frame n of several to the same name with .000n before the suffix.
-    Raises NotRendered.
+    One frame goes to `target`; frame n of several to the same name with .000n before the suffix,
+    and their animation to the same name with the suffix .webp. Raises NotRendered.
     """
     format_ = _FORMATS.get(target.suffix.lower())
     if format_ is None:
         raise NotRendered(f"{target}: expected a name that ends in {', '.join(_FORMATS)}")
     if not 1 <= quality <= 100:
         raise NotRendered(f"quality {quality}: expected 1 to 100")
+    animated = target.with_suffix(ANIMATION_SUFFIX)
     try:
-        for picture in render_file(source):
-            path = _path(target, picture)
-            with PendingFile.create(path) as pending:
-                pending.write([encode(picture.pixels, format_, quality)])
-                sync_directories(pending.settle())
-            yield path
+        with Reel(animated, wanted=not obstacle("webp")) as reel:
+            for picture in render_file(source):
+                path = _path(target, picture)
+                with PendingFile.create(path) as pending:
+                    pending.write([encode(picture.pixels, format_, quality)])
+                    sync_directories(pending.settle())
+                reel.add(picture)
+                yield path
+            film = reel.film()
+        if film is not None:
+            sync_directories(film.file.settle())
+            yield animated
     except (Refusal, NotEncodable) as refusal:
         raise NotRendered(str(refusal)) from None
 

@@ -20,7 +20,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from appliance.archive.files import Folders, PendingFile, sync_directories
+from appliance.archive.files import (
+    ANIMATION_SUFFIX,
+    Folders,
+    PendingFile,
+    sync_directories,
+)
+from appliance.images.animation import Reel
 from appliance.images.encode import NotEncodable, encode, obstacle
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
@@ -29,6 +35,10 @@ _NICE = 10
 _OOM_SCORE = "800"
 _OPEN_PICTURES = 64
 _TELL_EVERY = 1.0
+
+
+Row = tuple[int | None, int, int, int, str]
+"""Of a picture: frame, width, height, bytes, suffix."""
 
 
 class Unwritable(Exception):
@@ -54,6 +64,10 @@ class Pictures:
             pending = PendingFile.create(final)
             self._open.append(pending)
             pending.write((content,))
+
+    def keep(self, pending: PendingFile) -> None:
+        """Take over a picture that is written under its temporary name."""
+        self._open.append(pending)
 
     def settle(self, progress: Callable[[], None] = lambda: None) -> None:
         """Make all pictures durable under their final names."""
@@ -98,6 +112,7 @@ class Worker:
         self._renderer = Renderer(limits, overlays=orders.overlays, progress=self._tell)
         self._told = 0.0
         self._obstacle = obstacle(orders.encoding.format)
+        self._animated = orders.encoding.animation and not obstacle("webp")
         self._out = out
 
     def batch(self, jobs: Sequence[Sequence[str]]) -> None:
@@ -118,12 +133,17 @@ class Worker:
     def _job(self, index: int, job: Sequence[str], pictures: Pictures) -> dict[str, Any]:
         self._say({"began": index})
         mark = pictures.mark()
-        rows: list[tuple[int | None, int, int, int]] = []
+        rows: list[Row] = []
         remarks: dict[str, None] = {}
         try:
-            for picture in self._pictures(job):
-                rows.append(self._write(job, picture, pictures))
-                remarks[picture.remark] = None
+            with self._reel(job) as reel:
+                for picture in self._pictures(job):
+                    rows.append(self._write(job, picture, pictures))
+                    with _writing():
+                        reel.add(picture)
+                    remarks[picture.remark] = None
+                rows.extend(self._film(reel, pictures))
+                remarks[reel.remark] = None
         except Unwritable:
             raise
         except BaseException as error:
@@ -134,29 +154,40 @@ class Worker:
     def _pictures(self, job: Sequence[str]) -> Iterator[Picture]:
         return self._renderer.file(self._folders.dicom_file(*job))
 
-    def _write(
-        self, job: Sequence[str], picture: Picture, pictures: Pictures
-    ) -> tuple[int | None, int, int, int]:
+    def _reel(self, job: Sequence[str]) -> Reel:
+        study, series, instance = job
+        final = self._folders.picture(study, series, instance, None, ANIMATION_SUFFIX)
+        return Reel(final, self._animated)
+
+    def _film(self, reel: Reel, pictures: Pictures) -> Iterator[Row]:
+        """Put the animation, if there is one, to the other pictures."""
+        with _writing():
+            film = reel.film()
+        if film is not None:
+            pictures.keep(film.file)
+            yield None, *film.size, film.file.size, ANIMATION_SUFFIX
+
+    def _write(self, job: Sequence[str], picture: Picture, pictures: Pictures) -> Row:
         content = encode(picture.pixels, self._encoding.format, self._encoding.quality)
         study, series, instance = job
         suffix = self._encoding.suffix
         final = self._folders.picture(study, series, instance, picture.frame, suffix)
         pictures.write(final, content)
         height, width = picture.pixels.shape[:2]
-        return picture.frame, width, height, len(content)
+        return picture.frame, width, height, len(content), suffix
 
     def _take_back(
         self,
         job: Sequence[str],
-        rows: Sequence[tuple[int | None, int, int, int]],
+        rows: Sequence[Row],
         pictures: Pictures,
         mark: int,
     ) -> None:
         """Remove what an instance that failed half-way has written, settled or not."""
         pictures.discard(min(mark, pictures.mark()))
         study, series, instance = job
-        for frame, *_ in rows:
-            path = self._folders.picture(study, series, instance, frame, self._encoding.suffix)
+        for frame, *_, suffix in rows:
+            path = self._folders.picture(study, series, instance, frame, suffix)
             with suppress(OSError):
                 path.unlink(missing_ok=True)
 

@@ -604,6 +604,14 @@ class Images:
             Whole(0, 256), "How many processes render pictures. 0: one for each processor."
         ),
     )
+    animation: bool = field(
+        default=True,
+        metadata=_means(
+            Flag(),
+            "Whether an image of several frames gets, beside a picture of each frame, a moving one "
+            "(WebP) that shows them at the rate at which they were taken.",
+        ),
+    )
     overlays: bool = field(
         default=True,
         metadata=_means(

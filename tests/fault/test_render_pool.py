@@ -146,8 +146,19 @@ def test_a_picture_for_each_frame(archive: Archive, pool: Opened) -> None:
     frames = np.stack([IMAGE] * 70)
     pool(encoding=Encoding("png")).submit([archive.job("1.1", made.grey(frames))])
     outcome = archive.wait(1)["1.1"]
-    assert [picture.frame for picture in outcome.pictures] == list(range(1, 71))
-    assert archive.pictures() == {f"1.1.{n:04d}.png" for n in range(1, 71)}
+    assert [picture.frame for picture in outcome.pictures] == [*range(1, 71), None]
+    film = outcome.pictures[-1]
+    path = archive.folders.picture(STUDY, SERIES, "1.1", None, film.suffix)
+    assert (film.suffix, film.width, film.height) == (".webp", 64, 64)
+    assert film.bytes == path.stat().st_size
+    assert archive.pictures() == {*(f"1.1.{n:04d}.png" for n in range(1, 71)), "1.1.webp"}
+
+
+def test_an_animation_is_made_where_it_is_wanted(archive: Archive, pool: Opened) -> None:
+    frames = np.stack([IMAGE] * 3)
+    pool(encoding=Encoding(animation=False)).submit([archive.job("1.1", made.grey(frames))])
+    assert [picture.frame for picture in archive.wait(1)["1.1"].pictures] == [1, 2, 3]
+    assert archive.pictures() == {f"1.1.{n:04d}.jpg" for n in (1, 2, 3)}
 
 
 def test_each_end_has_its_outcome(archive: Archive, pool: Opened) -> None:

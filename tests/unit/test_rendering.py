@@ -98,7 +98,13 @@ def rendering(
     monkeypatch.setattr(module, "RenderPool", FakePool)
     monkeypatch.setattr(module, "LOOK_EVERY", 0.05)
     images = Images(
-        workers=2, keep_dicom=False, overlays=False, largest_frame=3, most_frames=7, quality=77
+        quality=77,
+        keep_dicom=False,
+        workers=2,
+        animation=False,
+        overlays=False,
+        largest_frame=3,
+        most_frames=7,
     )
     made = Rendering.of(catalogue, Folders(tmp_path), images)  # type: ignore[arg-type]
     yield made
@@ -121,7 +127,7 @@ def soon(look: Callable[[], object]) -> None:
 def test_the_settings_reach_the_pool(pool: FakePool) -> None:
     assert (pool.processes, pool.drop_dicom, pool.overlays) == (2, True, False)
     assert (pool.bounds.frame_pixels, pool.bounds.frames) == (3_000_000, 7)
-    assert (pool.encoding.format, pool.encoding.quality) == ("jpeg", 77)
+    assert pool.encoding == Encoding("jpeg", 77, animation=False)
 
 
 def test_what_is_queued_is_rendered_once_and_no_more_than_there_is_room_for(

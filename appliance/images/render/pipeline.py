@@ -11,6 +11,7 @@ import numpy as np
 from pydicom.dataset import Dataset
 
 from appliance.images.render import codecs, grey
+from appliance.images.render.cine import durations
 from appliance.images.render.colour import rgb
 from appliance.images.render.decode import Frame, Frames
 from appliance.images.render.geometry import aspect, squared
@@ -33,13 +34,15 @@ class Picture:
 
     `frame` counts from 1, None if the instance has a single frame. `pixels`: uint8, (rows,
     columns) grey from black to white or (rows, columns, 3) RGB. `voi` names the transform that
-    chose the shades, "" for colour. `remark`: what somebody who looks at it ought to know, in a
+    chose the shades, "" for colour. `milliseconds`: how long it is shown where the frames are shown
+    one after the other. `remark`: what somebody who looks at it ought to know, in a
     sentence, or nothing.
     """
 
     frame: int | None
     pixels: Array
     voi: str
+    milliseconds: float
     remark: str = ""
 
 
@@ -74,9 +77,11 @@ class Renderer:
         over = overlays(held) if self.overlays else ()
         stretch = aspect(held, groups(held))
         single = frames.layout.frames == 1
+        shown_for = durations(held, frames.layout.frames)
         for index, (frame, pixels, voi, remark) in enumerate(self._shown(frames)):
             picture = squared(drawn(pixels, over, index, frame), stretch, self.limits)
-            yield Picture(None if single else index + 1, picture, voi, remark)
+            number = None if single else index + 1
+            yield Picture(number, picture, voi, shown_for[index], remark)
 
     def _shown(self, frames: Frames) -> Iterator[tuple[Frame, Array, str, str]]:
         """Each frame, its shades or colours, the name of its VOI transform, and a remark."""

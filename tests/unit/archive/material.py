@@ -90,17 +90,19 @@ def draw(
     frames: int | None = None,
     suffix: str = ".jpg",
     drop_dicom: bool = False,
+    animated: bool = False,
 ) -> RenderOutcome:
     """Makes the pictures of a job on disk, one of each of `frames` or a single one."""
+    wanted = [(frame, suffix) for frame in ([None] if frames is None else range(1, frames + 1))]
     pictures = []
-    for frame in [None] if frames is None else range(1, frames + 1):
-        content = picture(suffix, 5, 3)
+    for frame, ending in [*wanted, *[(None, ".webp")] * animated]:
+        content = picture(ending, 5, 3)
         with PendingFile.create(
-            folders.picture(job.study, job.series, job.instance, frame, suffix)
+            folders.picture(job.study, job.series, job.instance, frame, ending)
         ) as pending:
             pending.write([content])
             pending.settle()
-        pictures.append(PictureRow(frame, 5, 3, len(content), suffix))
+        pictures.append(PictureRow(frame, 5, 3, len(content), ending))
     return RenderOutcome(job, "rendered", pictures=tuple(pictures), drop_dicom=drop_dicom)
 
 
@@ -113,7 +115,7 @@ def render_all(catalogue: Catalogue, folders: Folders, **how: object) -> None:
 def picture(suffix: str, width: int, height: int) -> bytes:
     """A real picture of that format."""
     out = io.BytesIO()
-    kind = {".jpg": "JPEG", ".png": "PNG"}[suffix]
+    kind = {".jpg": "JPEG", ".png": "PNG", ".webp": "WEBP"}[suffix]
     Image.new("L", (width, height), 128).save(out, kind)
     return out.getvalue()
 

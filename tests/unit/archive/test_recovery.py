@@ -478,6 +478,41 @@ def test_a_catalogue_is_rebuilt_from_pictures_alone(
     assert recover(folders, catalogue) == Report()
 
 
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+@pytest.mark.parametrize("drop", [True, False])
+def test_an_animation_is_told_from_the_frames(
+    folders: Folders, archive: Callable[[], Catalogue], suffix: str, drop: bool
+) -> None:
+    catalogue = archive()
+    arrive(catalogue, folders, instance(1, frames=3))
+    arrive(catalogue, folders, instance(2))
+    three, one = catalogue.next_renders(9)
+    catalogue.finish_renders(
+        [
+            draw(folders, three, frames=3, suffix=suffix, drop_dicom=drop, animated=True),
+            draw(folders, one, suffix=suffix, drop_dicom=drop),
+        ]
+    )
+    catalogue.close()
+    before = rows(folders.catalogue)["pictures"]
+    assert len(before) == 5
+    folders.catalogue.unlink()
+    catalogue = archive()
+    file = "dropped" if drop else "held"
+    assert states(catalogue) == {"1": (file, "rendered"), "2": (file, "rendered")}
+    assert rows(folders.catalogue)["pictures"] == before
+    assert recover(folders, catalogue) == Report()
+
+
+def test_a_lost_animation_is_made_again(folders: Folders, archive: Callable[[], Catalogue]) -> None:
+    catalogue = archive()
+    arrive(catalogue, folders, instance(1, frames=2))
+    render_all(catalogue, folders, frames=2, animated=True)
+    catalogue.close()
+    folders.picture(STUDY, SERIES, instance(1).instance, None, ".webp").unlink()
+    assert states(archive()) == {"1": ("held", "queued")}
+
+
 def test_pictures_older_than_their_file_are_not_believed(
     folders: Folders, archive: Callable[[], Catalogue]
 ) -> None:

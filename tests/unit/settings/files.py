@@ -104,6 +104,7 @@ quality = 80
 keep_dicom = false
 deidentify = "clear"
 workers = 3
+animation = false
 overlays = false
 largest_frame = 100
 most_frames = 5000

@@ -100,6 +100,7 @@ def test_a_whole_file_is_read():
             keep_dicom=False,
             deidentify="clear",
             workers=3,
+            animation=False,
             overlays=False,
             largest_frame=100,
             most_frames=5000,
