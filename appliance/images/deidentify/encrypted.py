@@ -47,8 +47,8 @@ def with_encrypted(
         tag: deidentified[a:z] for tag, a, z in codec.extents(deidentified, 0, len(deidentified))
     }
     changed = b"".join(_changed(original, kept, codec))
-    content = codec.element(_MODIFIED, b"SQ", codec.item(changed))
-    item = codec.element(_SYNTAX, b"UI", _syntax(codec).encode("ascii"))
+    content, syntax = _explicit(codec.element(_MODIFIED, b"SQ", codec.item(changed)), codec)
+    item = codec.element(_SYNTAX, b"UI", syntax.encode("ascii"))
     item += codec.element(_CONTENT, b"OB", recipients.seal(content))
     kept[ENCRYPTED] = codec.element(ENCRYPTED, b"SQ", codec.item(item))
     return b"".join(kept[tag] for tag in sorted(kept))
