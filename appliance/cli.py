@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from appliance.archive.place import Place
     from appliance.dicom.matches import Level, Match
     from appliance.dicom.scu import Requestor
-    from appliance.images.deidentify import Deidentifier
     from appliance.provisioning.apply import Generations
     from appliance.service import Service
     from appliance.settings.model import RemoteAE, Settings
@@ -88,11 +87,10 @@ def _told() -> tuple[type[Exception], ...]:
     from appliance.dicom.scu import RequestFailed
     from appliance.dicom.tls import TLSProblem
     from appliance.fetching import NobodyServes
-    from appliance.images.deidentify import EnvelopeFailed
 
     return (
         *(Failed, OSError, RequestFailed, CatalogueFailed, RequestsFailed),
-        *(NobodyServes, KeyProblem, TLSProblem, EnvelopeFailed),
+        *(NobodyServes, KeyProblem, TLSProblem),
     )
 
 
@@ -192,7 +190,8 @@ def _add_running(commands: Commands) -> None:
         type=Path,
         default=None,
         metavar="DIR",
-        help="write report.json there every few seconds: how the AE is, for other programs",
+        help="write report.json there every few seconds: how the AE is, for other programs "
+        "(default: DATA/run/netty-ae)",
     )
     status = _command(commands, "status", _status, "Show what is held, outstanding and rendered.")
     _place_options(status)
@@ -252,28 +251,7 @@ def _add_single_file(commands: Commands) -> None:
     deidentify.add_argument("source", type=Path, metavar="IN.dcm")
     deidentify.add_argument("target", type=Path, metavar="OUT.dcm")
     deidentify.add_argument("--profile", choices=("basic", "clear"), default="basic")
-    deidentify.add_argument(
-        "--option",
-        action="append",
-        default=[],
-        metavar="NAME",
-        help="an option of basic, as images.options of the settings names it; may be repeated",
-    )
-    deidentify.add_argument(
-        "--recipient",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="CERTIFICATE.pem",
-        help="who may undo it: what is removed goes along, encrypted; may be repeated",
-    )
     _place_options(deidentify)
-    reidentify = _command(
-        commands, "reidentify", _reidentify, "Undo deidentify, for a recipient, with their key."
-    )
-    reidentify.add_argument("source", type=Path, metavar="IN.dcm")
-    reidentify.add_argument("target", type=Path, metavar="OUT.dcm")
-    reidentify.add_argument("--key", type=Path, required=True, metavar="KEY.pem")
 
 
 def _add_box(commands: Commands) -> None:
@@ -339,9 +317,33 @@ def _add_health(commands: Commands) -> None:
         "Set the clock forward to the last time seen, if it is before that.",
     )
     panel = _command(
-        commands, "panel", _panel, "Serve the status page until SIGTERM: / and /health, by HTTP."
+        commands,
+        "panel",
+        _panel,
+        "Serve the status page until SIGTERM: by HTTP how the box is, by HTTPS the rest.",
     )
-    panel.add_argument("--port", type=int, default=8080, metavar="N", help="(default: 8080)")
+    panel.add_argument(
+        "--port", type=int, default=8080, metavar="N", help="for HTTP (default: 8080)"
+    )
+    panel.add_argument(
+        "--secure-port", type=int, default=8443, metavar="N", help="for HTTPS (default: 8443)"
+    )
+    panel.add_argument(
+        "--settings", type=Path, default=None, metavar="FILE", help="on a PC: the settings"
+    )
+    _patients_option(panel)
+    panel.add_argument(
+        "--data",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help=f"on a PC: where the archive is (default: {DEFAULT_DATA})",
+    )
+    for name, secret, summary in (
+        ("password", _password, "Ask for a password; print what stands for it in netty.toml."),
+        ("token", _token, "Make a token for programs; print it, and what stands for it."),
+    ):
+        _command(commands, name, secret, summary)
     for parser in (led, health, budget, clock, panel):
         parser.add_argument(
             "--root",
@@ -376,7 +378,7 @@ def _run(options: argparse.Namespace) -> int:
         options.settings = options.generation / "netty.toml"
         patients = options.generation / "patients.csv"
         options.patients = patients if patients.exists() else None
-    report = options.report / "report.json" if options.report else None
+    report = options.report / "report.json" if options.report else _own_report(options.data)
     try:
         service = _started(options, report)
     except Exception as error:
@@ -387,6 +389,16 @@ def _run(options: argparse.Namespace) -> int:
     os.read(asked, 8)
     service.stop()
     return 0
+
+
+def _own_report(data: Path) -> Path:
+    """Where an AE on a PC tells the page how it is."""
+    from appliance.health.places import Places
+    from appliance.health.reports import SERVICE
+
+    report = Places(data).run / SERVICE
+    report.parent.mkdir(parents=True, exist_ok=True)
+    return report
 
 
 def _started(options: argparse.Namespace, report: Path | None) -> Service:
@@ -470,10 +482,40 @@ def _budget(options: argparse.Namespace) -> int:
 
 
 def _panel(options: argparse.Namespace) -> int:
-    from appliance.health.places import Places
-    from appliance.panel.server import serve
+    from appliance.panel.serving import of_box, of_pc
+    from appliance.settings.patients import read_files
 
-    serve(Places(options.root), options.port)
+    if options.settings is None and options.data is None:
+        serving = of_box(options.root)
+    else:
+        settings = read_files(options.settings or DEFAULT_SETTINGS, options.patients)
+        serving = of_pc(settings, options.data or DEFAULT_DATA, __version__)
+    serving.run(options.port, options.secure_port)
+    return 0
+
+
+def _password(options: argparse.Namespace) -> int:
+    from getpass import getpass
+
+    from appliance.settings.passwords import SHORTEST, hash_password
+
+    if sys.stdin.isatty():
+        password = getpass("Password: ")
+        if getpass("Again: ") != password:
+            raise Failed("the two are not the same; nothing was printed")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    if len(password) < SHORTEST:
+        raise Failed(f"a password needs {SHORTEST} characters or more")
+    print(f'password = "{hash_password(password)}"')
+    return 0
+
+
+def _token(options: argparse.Namespace) -> int:
+    from appliance.settings.passwords import hash_token, new_token
+
+    token = new_token()
+    print(f'# For the program that reads: {token}\ntoken = "{hash_token(token)}"')
     return 0
 
 
@@ -665,6 +707,7 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _deidentify(options: argparse.Namespace) -> int:
+    from appliance.archive.files import PendingFile, sync_directories
     from appliance.dicom.associations import (
         IMPLEMENTATION_CLASS_UID,
         IMPLEMENTATION_VERSION_NAME,
@@ -674,49 +717,17 @@ def _deidentify(options: argparse.Namespace) -> int:
     try:
         data = deidentify_file(
             options.source,
-            deidentifier=_deidentifier(options),
+            profile=options.profile,
+            key=_place(options).key,
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
         )
     except Malformed as error:
         raise Failed(f"{options.source}: {error}") from None
-    _write(options.target, data)
-    return 0
-
-
-def _deidentifier(options: argparse.Namespace) -> Deidentifier:
-    from appliance.images.deidentify import Deidentifier, Recipients
-
-    recipients = [path.read_text("utf-8") for path in options.recipient]
-    try:
-        return Deidentifier(
-            options.profile,
-            _place(options).key,
-            options=options.option,
-            recipients=Recipients(recipients) if recipients else None,
-        )
-    except ValueError as error:
-        raise Failed(str(error)) from None
-
-
-def _reidentify(options: argparse.Namespace) -> int:
-    from appliance.images.deidentify import EnvelopeFailed, Malformed, reidentified
-
-    try:
-        data = reidentified(options.source.read_bytes(), options.key.read_bytes())
-    except (EnvelopeFailed, Malformed) as error:
-        raise Failed(f"{options.source}: {error}") from None
-    _write(options.target, data)
-    return 0
-
-
-def _write(target: Path, data: bytes) -> None:
-    """Write a file whole or not at all."""
-    from appliance.archive.files import PendingFile, sync_directories
-
-    with PendingFile.create(target) as pending:
+    with PendingFile.create(options.target) as pending:
         pending.write([data])
         sync_directories(pending.settle())
+    return 0
 
 
 def _settle(options: argparse.Namespace) -> int:

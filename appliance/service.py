@@ -36,7 +36,7 @@ from appliance.health.reports import (
 )
 from appliance.health.watchdog import Watchdog
 from appliance.images.decoders import Proving
-from appliance.images.deidentify import Deidentifier, Recipients
+from appliance.images.deidentify import Deidentifier
 from appliance.images.rendering import Rendering
 from appliance.retrieval.planner import Planner
 from appliance.retrieval.retriever import Retriever
@@ -60,6 +60,9 @@ COUNTED = (
     *("incomplete", "missing", "expired", "rendered", "queued", "without_picture", "failed"),
 )
 """The figures of the catalogue that a report tells."""
+
+SEARCHES_LAST = 900.0
+"""Seconds after which what somebody looked for, and found, is erased."""
 
 REPEAT_AFTER = 600.0
 """Seconds after which the same rejected association is an event again."""
@@ -106,7 +109,6 @@ class Service:
             place.key,
             pseudonyms(settings.watch),
             settings.images.options,
-            Recipients([settings.images.recipients]) if settings.images.recipients else None,
         )
         self._solicitation = Solicitation()
         self._intake = Intake(suspended=self._suspended)
@@ -298,6 +300,7 @@ class Service:
                     self.catalogue.retain_remotes(known)
                     retained = True
                 self._refuse_strays(known)
+                self.requests.forget_searches(SEARCHES_LAST)
                 self._retention.run(partial(self._heartbeats.beat, "housekeeping"))
             except (CatalogueFailed, RequestsFailed, OSError) as error:
                 if not self._stopped.is_set():
@@ -306,11 +309,14 @@ class Service:
 
     def _refuse_strays(self, known: frozenset[str]) -> None:
         """Answer what was asked of a remote that came into the settings after we started."""
+        unknown = "{} is not known to the AE that runs; restart it"
         for request in self.requests.pending():
             if request.remote not in known:
-                sentence = f"{request.remote} is not known to the AE that runs; restart it"
                 with suppress(LookupError):  # Whoever asked has withdrawn it.
-                    self.requests.finish(request.id, "failed", sentence)
+                    self.requests.finish(request.id, "failed", unknown.format(request.remote))
+        for search in self.requests.pending_searches():
+            if search.remote not in known:
+                self.requests.answer_search(search.id, (), unknown.format(search.remote))
 
     def _suspended(self) -> bool:
         """Whether the operator has suspended the box; what cannot be read suspends nothing."""

@@ -1,15 +1,17 @@
 """What people asked for by hand, in a database of its own: the AE and the page both write to it.
 
-It is the only file of the archive that holds identifying values, the keys that somebody typed; they
-are erased when the request is finished. SQLite overwrites what is erased (`secure_delete`), and
-keeps no write-ahead log of it.
+It is the only file of the archive that holds identifying values, the keys that somebody typed and
+what a search found; they are erased when the request is finished, or some minutes later. SQLite
+overwrites what is erased (`secure_delete`), and keeps no write-ahead log of it. Its journal stays,
+empty: who may write to the two files need not be able to write to their folder.
 """
 
+import os
 import sqlite3
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -24,6 +26,12 @@ _REQUEST: Final = (
     "SELECT id, remote, patient_id, accession, study, asked_at, updated_at, state, outcome,"
     " sentence, studies, listed, missing, arrived FROM requests"
 )
+
+MOST_MATCHES: Final = 200
+"""Of one search."""
+
+_MODE: Final = 0o660
+_SEARCH: Final = "SELECT id, remote, patient_id, accession, asked_at, state, sentence, surplus"
 
 
 class RequestsFailed(Exception):
@@ -58,6 +66,33 @@ class FetchRequest:
     missing: int
     """Of them, those that were not held."""
     arrived: int
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A study that a search found. Texts are the remote's own, the day as DICOM writes it."""
+
+    study: str
+    patient_id: str
+    accession: str
+    day: str
+    time: str
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """What somebody looks for at a remote."""
+
+    id: int
+    remote: str
+    patient_id: str | None
+    accession: str | None
+    asked_at: float
+    state: Literal["asked", "finished"]
+    sentence: str
+    """Why it failed; empty if it did not."""
+    surplus: int
+    """Matches beyond the first `MOST_MATCHES`."""
 
 
 class Requests:
@@ -175,6 +210,74 @@ class Requests:
             (outcome, sentence, self._clock()),
         )
 
+    def ask_search(
+        self, remote: str, *, patient_id: str | None = None, accession: str | None = None
+    ) -> int:
+        """Asks what `remote` has under these keys, at least one of them; the search's id."""
+        if not (patient_id or accession):
+            raise ValueError("a search needs a Patient ID or an Accession Number")
+        with self._writing() as connection:
+            inserted = connection.execute(
+                "INSERT INTO searches (remote, patient_id, accession, asked_at)"
+                " VALUES (?, ?, ?, ?)",
+                (remote, patient_id or None, accession or None, self._clock()),
+            )
+            assert inserted.lastrowid is not None
+            return inserted.lastrowid
+
+    def pending_searches(self, remote: str | None = None) -> tuple[Search, ...]:
+        """Searches (at `remote`) that nobody has answered, the oldest first."""
+        with self._reading() as connection:
+            return tuple(
+                Search(*row)
+                for row in connection.execute(
+                    f"{_SEARCH} FROM searches WHERE state = 'asked' AND (? IS NULL OR remote = ?)"
+                    " ORDER BY id",
+                    (remote, remote),
+                )
+            )
+
+    def find_search(self, id: int) -> tuple[Search, tuple[Found, ...]]:
+        """A search with what it found, the latest day first. Raises LookupError if it is erased."""
+        with self._reading() as connection:
+            row = connection.execute(f"{_SEARCH} FROM searches WHERE id = ?", (id,)).fetchone()
+            matches = connection.execute(
+                "SELECT study, patient_id, accession, day, time FROM matches"
+                " WHERE search = ? ORDER BY number",
+                (id,),
+            ).fetchall()
+        if row is None:
+            raise LookupError(f"search {id}: there is none of that number")
+        return Search(*row), tuple(Found(*match) for match in matches)
+
+    def answer_search(self, id: int, found: Sequence[Found], sentence: str = "") -> None:
+        """Notes what a search found, or in `sentence` why it failed; nothing if it is erased."""
+        latest = sorted(found, key=lambda one: (one.day, one.time), reverse=True)[:MOST_MATCHES]
+        with self._writing() as connection:
+            answered = connection.execute(
+                "UPDATE searches SET state = 'finished', sentence = ?, surplus = ?"
+                " WHERE id = ? AND state = 'asked'",
+                (sentence, len(found) - len(latest), id),
+            )
+            if answered.rowcount:
+                connection.executemany(
+                    "INSERT INTO matches (search, number, study, patient_id, accession, day, time)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                    (
+                        (id, number, one.study, one.patient_id, one.accession, one.day, one.time)
+                        for number, one in enumerate(latest, start=1)
+                    ),
+                )
+
+    def forget_searches(self, older_than: float) -> None:
+        """Erases the searches asked so many seconds ago; those of the future: the clock changed."""
+        now = self._clock()
+        with self._writing() as connection:
+            old = "SELECT id FROM searches WHERE asked_at < ? OR asked_at > ?"
+            limits = (now - older_than, now + older_than)
+            connection.execute(f"DELETE FROM matches WHERE search IN ({old})", limits)
+            connection.execute("DELETE FROM searches WHERE asked_at < ? OR asked_at > ?", limits)
+
     @property
     def suspended(self) -> bool:
         """Whether the operator wants the box to take and fetch nothing."""
@@ -230,15 +333,27 @@ class Requests:
 
 
 def _connect(path: Path) -> sqlite3.Connection:
-    create_private(path, 0o660)
+    create_private(path, _MODE)
+    with suppress(OSError):  # It is another's, who has done so: whatever his umask.
+        os.chmod(path, _MODE)
     connection = sqlite3.connect(path, timeout=BUSY, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA secure_delete = ON")
+        connection.execute("PRAGMA journal_mode = TRUNCATE")
         if found := flaw(connection):
             raise RequestsCorrupt(f"{path}: {found}")
         if schema.migrate(connection, schema.migrations("requests")):
             sync_directories((path.parent,))
+        _keep_journal(path)
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _keep_journal(path: Path) -> None:
+    """See that there is a journal: a release before this one takes it away."""
+    journal = path.with_name(f"{path.name}-journal")
+    create_private(journal, _MODE)
+    with suppress(OSError):
+        os.chmod(journal, _MODE)

@@ -36,6 +36,25 @@ def board_of(places: Places) -> Board:
         return Board()
 
 
+def judge(look: Look, places: Places, version: str, now: float, before: Verdict | None) -> Verdict:
+    """The verdict on what `look` found, at `now` (CLOCK_MONOTONIC), with the one `before` it."""
+    judged = state(look.facts)
+    return Verdict(
+        written=now,
+        since=before.since if before and before.name == judged.name else now,
+        name=judged.name,
+        colour=judged.light.colour,
+        rhythm=judged.light.rhythm,
+        problems=judged.problems,
+        provisioned=look.facts.provisioned,
+        clock_trusted=look.clock_trusted,
+        version=version,
+        addresses=addresses(),
+        fingerprint=fingerprint(places.certificate),
+        service=look.service,
+    )
+
+
 @dataclass(slots=True)
 class Daemon:
     """Looks, judges, shows and tells."""
@@ -77,7 +96,7 @@ class Daemon:
 
     def turn(self) -> Verdict:
         """Look once, show it everywhere, and return it. What cannot be shown stops nothing else."""
-        verdict = self._judge(self._look())
+        verdict = judge(self._look(), self.places, self.version, self.monotonic(), self._verdict)
         light = Light(verdict.colour, verdict.rhythm)
         complaints = (
             self._try("LED", lambda: self.lamps.show(light)),
@@ -95,24 +114,6 @@ class Daemon:
         except Exception as error:  # A fault of ours must not leave an old light on.
             LOGGER.exception("it cannot be known how the box is")
             return Look(Facts(unknown=repr(error)), None, False)
-
-    def _judge(self, look: Look) -> Verdict:
-        judged, now = state(look.facts), self.monotonic()
-        before = self._verdict
-        return Verdict(
-            written=now,
-            since=before.since if before and before.name == judged.name else now,
-            name=judged.name,
-            colour=judged.light.colour,
-            rhythm=judged.light.rhythm,
-            problems=judged.problems,
-            provisioned=look.facts.provisioned,
-            clock_trusted=look.clock_trusted,
-            version=self.version,
-            addresses=addresses(),
-            fingerprint=fingerprint(self.places.certificate),
-            service=look.service,
-        )
 
     def _show(self, verdict: Verdict) -> None:
         text, now = banner(verdict), self.monotonic()

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from appliance.archive.album import Running
 from appliance.health.reports import RemoteReport, ServiceReport
 from appliance.health.state import Text
 from appliance.health.verdict import Verdict
-from appliance.panel.words import STATES, STEPS, WORDS, Language, ago, before_now, size
+from appliance.panel.live import Moment
+from appliance.panel.words import STATES, STEPS, Language, ago, before_now, phrase, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,34 @@ class Figure:
 
 
 @dataclass(frozen=True, slots=True)
+class Fetch:
+    """A retrieval that runs, as it is told. Counts are of instances."""
+
+    remote: str
+    found: int
+    missing: int
+    arrived: int
+    queued: int
+    left: str
+    """How long it will take; empty while nobody can say."""
+
+    @property
+    def rendered(self) -> int:
+        """Those that arrived and do not wait for their pictures."""
+        return max(0, self.arrived - self.queued)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """How full the disk is, in bytes."""
+
+    free: int
+    total: int
+    low: bool
+    says: str
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """The page in one language."""
 
@@ -53,21 +83,26 @@ class View:
     """How to set up a box without settings."""
     runs: bool
     remotes: tuple[Remote, ...]
+    fetches: tuple[Fetch, ...]
+    today: tuple[str, str] | None
+    """Images and studies that came since midnight."""
     figures: tuple[Figure, ...]
+    room: Room | None
     facts: tuple[tuple[str, str], ...]
     say: Callable[[str], str]
     """A word of the page, by its name."""
 
 
-def view_of(verdict: Verdict, language: Language, monotonic: float, now: float) -> View:
-    """The view of `verdict`, at `monotonic` (CLOCK_MONOTONIC) and `now` (seconds since 1970)."""
+def view_of(moment: Moment, language: Language, monotonic: float, now: float) -> View:
+    """The view of `moment`, at `monotonic` (CLOCK_MONOTONIC) and `now` (seconds since 1970)."""
 
     def text(of: Text) -> str:
         return of.ja if language == "ja" else of.en
 
     def say(name: str) -> str:
-        return text(WORDS[name])
+        return phrase(name, language)
 
+    verdict, today = moment.verdict, moment.today
     service = verdict.service
     return View(
         language=language,
@@ -85,7 +120,17 @@ def view_of(verdict: Verdict, language: Language, monotonic: float, now: float) 
         remotes=tuple(_remote(one, say, language, now) for one in service.remotes)
         if service
         else (),
+        fetches=tuple(_fetch(one, language, now, say) for one in moment.running),
+        today=(
+            (
+                say("today_images").format(f"{today.instances:,}"),
+                say("today_studies").format(f"{today.studies:,}"),
+            )
+            if today
+            else None
+        ),
         figures=tuple(_figures(service, say)) if service else (),
+        room=_room(service, say) if service else None,
         facts=tuple(_facts(verdict, say)),
         say=say,
     )
@@ -118,9 +163,29 @@ def _figures(service: ServiceReport, say: Callable[[str], str]) -> list[Figure]:
     ]
     if failed := counts.get("failed", 0):
         figures.append(Figure(say("failed_images"), f"{failed:,}", wrong=True))
-    if service.space:
-        figures.append(Figure(say("free"), size(service.space.free), wrong=service.space.low))
     return figures
+
+
+def _room(service: ServiceReport, say: Callable[[str], str]) -> Room | None:
+    if (space := service.space) is None:
+        return None
+    says = say("space_of").format(size(space.total), size(space.free))
+    return Room(space.free, space.total, space.low, says)
+
+
+def _fetch(running: Running, language: Language, now: float, say: Callable[[str], str]) -> Fetch:
+    took, left = now - running.begun_at, ""
+    if running.arrived and took > 0:
+        seconds = took / running.arrived * (running.missing - running.arrived)
+        left = say("left").format(ago(seconds, language))
+    return Fetch(
+        running.remote,
+        running.found,
+        running.missing,
+        running.arrived,
+        min(running.queued, running.arrived),
+        left,
+    )
 
 
 def _facts(verdict: Verdict, say: Callable[[str], str]) -> list[tuple[str, str]]:

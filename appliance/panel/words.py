@@ -36,10 +36,22 @@ WORDS: Final[Mapping[str, Text]] = {
     "held": Text("保存済みの画像", "Images held"),
     "studies": Text("検査", "Studies"),
     "outstanding": Text("受信待ち", "Still to come"),
-    "queued": Text("変換待ち", "To be rendered"),
-    "failed_images": Text("変換できなかった画像", "Could not be rendered"),
-    "free": Text("空き容量", "Space left"),
-    "figures": Text("画像", "Images"),
+    "queued": Text("画像作成待ち", "To be rendered"),
+    "failed_images": Text("画像にできなかったもの", "Could not be rendered"),
+    "figures": Text("保存", "Archive"),
+    "fetching": Text("受信中", "Being fetched"),
+    "idle": Text("いま受信しているものはありません", "Nothing is being fetched now"),
+    "from": Text("{} から", "from {}"),
+    "run_found": Text("検出", "found"),
+    "run_missing": Text("不足", "missing"),
+    "run_arrived": Text("到着", "arrived"),
+    "run_rendered": Text("画像作成", "rendered"),
+    "left": Text("残り約 {}", "about {} left"),
+    "today": Text("今日受信", "Fetched today"),
+    "today_images": Text("{} 枚", "{} images"),
+    "today_studies": Text("{} 検査", "{} studies"),
+    "space": Text("空き容量", "Space left"),
+    "space_of": Text("{} のうち {} 空き", "{1} of {0} free"),
     "this": Text("この装置", "This box"),
     "title": Text("AE タイトル", "AE title"),
     "port": Text("ポート", "Port"),
@@ -50,13 +62,179 @@ WORDS: Final[Mapping[str, Text]] = {
     "trusted": Text("時刻サーバーと同期済み", "set by a time server"),
     "untrusted": Text("時刻サーバーと未同期", "not set by a time server"),
     "down": Text(
-        "画像の受信は動作していません。再開すると、ここに件数が表示されます。",
+        "画像の受信が動いていません。動きだすと、ここに件数が表示されます。",
         "Receiving images does not run. Its figures are here as soon as it does.",
     ),
     "waiting": Text("設定のしかた", "How to set it up"),
     "nothing": Text("ページがありません", "There is no such page"),
     "back": Text("状態のページへ", "To the state of the box"),
 }
+
+TECHNICIAN: Final[Mapping[str, Text]] = {
+    "technician": Text("技術者用", "Technician"),
+    "skip": Text("本文へ", "To the content"),
+    "nav": Text("ページ", "Pages"),
+    "nav_front": Text("状態", "State"),
+    "nav_studies": Text("検査", "Studies"),
+    "nav_search": Text("検索と取得", "Search and fetch"),
+    "nav_watch": Text("対象患者", "Watch list"),
+    "nav_events": Text("記録", "Events"),
+    "nav_service": Text("点検", "Service"),
+    "nav_settings": Text("設定", "Settings"),
+    "login": Text("ログイン", "Log in"),
+    "logout": Text("ログアウト", "Log out"),
+    "password": Text("パスワード", "Password"),
+    "login_why": Text(
+        "画像、対象患者、点検のページは、販売店の技術者だけが使えます。",
+        "Pictures, watch list and service are for the vendor's technician.",
+    ),
+    "wrong": Text("パスワードが違います。", "That is not the password."),
+    "wait": Text(
+        "間違いが続いたため、{} 後にもう一度お試しください。",
+        "Too many wrong ones: try again in {}.",
+    ),
+    "busy": Text("混み合っています。もう一度お試しください。", "Busy just now: try again."),
+    "no_password": Text(
+        "設定にパスワードがないため、ログインできません。パソコンで appliance password を実行し、"
+        "netty.toml の [panel] password に書いてください。",
+        "The settings have no password, so nobody can log in. Run appliance password on a PC, and "
+        "write what it prints into netty.toml, [panel] password.",
+    ),
+    "expired": Text(
+        "時間が経ったため、ログアウトしました。もう一度ログインしてください。",
+        "You were logged out after a while. Log in again.",
+    ),
+    "fingerprint": Text("証明書の指紋 (SHA-256)", "Fingerprint of the certificate (SHA-256)"),
+    "no_archive": Text(
+        "画像の保存領域をまだ読めません。受信が始まると、ここに表示されます。",
+        "The archive cannot be read yet. What it holds is here as soon as the box has begun.",
+    ),
+    "no_studies": Text("まだ検査がありません", "There are no studies yet"),
+    "no_studies_how": Text(
+        "対象患者の検査が見つかると、画像がここに並びます。",
+        "Pictures are here as soon as studies of watched patients are found.",
+    ),
+    "study": Text("検査", "Study"),
+    "anonymous": Text("仮名なし", "without a pseudonym"),
+    "pictures": Text("{} 枚", "{} pictures"),
+    "picture_of": Text("{1} 枚中 {0} 枚目", "{} of {}"),
+    "incomplete": Text("残り {} 枚を受信待ち", "{} still to come"),
+    "rendering": Text("{} 枚を画像作成中", "{} being rendered"),
+    "failures": Text("{} 枚は画像にできません", "{} cannot be rendered"),
+    "received": Text("受信 {}", "received {}"),
+    "newer": Text("新しい検査へ", "Newer"),
+    "older": Text("以前の検査へ", "Older"),
+    "previous": Text("前へ", "Previous"),
+    "next": Text("次へ", "Next"),
+    "all_pictures": Text("すべての画像", "All pictures"),
+    "strip": Text("前後の画像", "Pictures around it"),
+    "instance": Text("画像番号 {}", "image number {}"),
+    "frame": Text("フレーム {}", "frame {}"),
+    "search": Text("検索", "Search"),
+    "search_why": Text(
+        "接続先に患者番号か受付番号で問い合わせ、見つかった検査を取り寄せます。",
+        "Asks a remote system by patient number or accession number, and fetches what you choose.",
+    ),
+    "remote": Text("接続先", "Remote system"),
+    "patient_id": Text("患者番号", "Patient number"),
+    "accession": Text("受付番号", "Accession number"),
+    "one_of": Text(
+        "患者番号か受付番号を入力してください。", "Write a patient or accession number."
+    ),
+    "no_wildcards": Text(
+        "64 文字まで、* ? \\ は使えません。",
+        "At most 64 characters, and none of * ? \\.",
+    ),
+    "no_such_remote": Text("その接続先はありません。", "There is no such remote system."),
+    "no_remotes": Text(
+        "設定に、問い合わせできる接続先がありません。",
+        "The settings name no remote system that may be queried.",
+    ),
+    "asking": Text("{} に問い合わせています", "Asking {}"),
+    "asking_how": Text(
+        "数秒かかることがあります。このページは自動で更新されます。",
+        "This may take some seconds. The page looks again by itself.",
+    ),
+    "search_failed": Text("検索できませんでした", "The search failed"),
+    "found": Text("{} 件見つかりました", "{} studies found"),
+    "found_none": Text("該当する検査はありません", "No such study"),
+    "surplus": Text(
+        "ほかに {} 件あります。番号を絞ってください。", "There are {} more: ask for less."
+    ),
+    "erased": Text(
+        "検索の結果は 15 分で消去されます。もう一度検索してください。",
+        "What a search found is erased after 15 minutes. Search again.",
+    ),
+    "date": Text("日付", "Date"),
+    "time": Text("時刻", "Time"),
+    "fetch": Text("取得", "Fetch"),
+    "fetch_all": Text("すべて取得", "Fetch all"),
+    "fetches": Text("手動の取得", "Fetched by hand"),
+    "no_fetches": Text("手動の取得はまだありません", "Nothing was fetched by hand yet"),
+    "asked_at": Text("依頼", "Asked"),
+    "state": Text("状態", "State"),
+    "result": Text("結果", "Result"),
+    "asked": Text("待機中", "waiting"),
+    "running": Text("取得中", "running"),
+    "complete": Text("完了", "complete"),
+    "partial": Text("一部のみ", "partial"),
+    "failed_fetch": Text("失敗", "failed"),
+    "ae_down": Text(
+        "画像の受信が動いていないため、依頼できません。",
+        "Receiving images does not run, so nothing can be asked of it.",
+    ),
+    "pseudonym": Text("仮名", "Pseudonym"),
+    "since_day": Text("開始日", "From day"),
+    "watch_why": Text(
+        "この一覧は USB メモリの設定 (netty.toml, patients.csv) で変更します。",
+        "This list is changed by the settings on a USB stick (netty.toml, patients.csv).",
+    ),
+    "no_watch": Text("対象患者の登録はありません", "The settings name no patients"),
+    "entries": Text("{} 名", "{} entries"),
+    "by_box": Text("自動", "by the box"),
+    "everywhere": Text("すべて", "all"),
+    "events_why": Text(
+        "本機が記録した最近の出来事です。", "What the box noted lately, the last first."
+    ),
+    "no_events": Text("記録はまだありません", "Nothing has been noted yet"),
+    "info": Text("情報", "info"),
+    "warning": Text("注意", "warning"),
+    "error": Text("異常", "error"),
+    "suspension": Text("一時停止", "Suspension"),
+    "suspension_why": Text(
+        "一時停止すると、画像の受信と問い合わせを止めます。再起動後も止まったままです。",
+        "A suspended box takes no images and asks nobody, also after a restart.",
+    ),
+    "suspend": Text("一時停止する", "Suspend"),
+    "resume": Text("再開する", "Resume"),
+    "is_suspended": Text("一時停止中です", "The box is suspended"),
+    "is_running": Text("動作しています", "The box works"),
+    "settings_why": Text(
+        "いま有効な設定です。パスワードと鍵は表示しません。変更は USB メモリで行います。",
+        "The settings that hold now. Secrets are not shown. A USB stick changes them.",
+    ),
+    "no_settings": Text("設定はまだありません", "There are no settings yet"),
+    "hidden": Text("設定あり（非表示）", "given, not shown"),
+    "absent": Text("なし", "absent"),
+    "own_value": Text("既定と異なる", "differs from the default"),
+    "key": Text("項目", "Key"),
+    "value": Text("値", "Value"),
+    "address_port": Text("アドレス", "Address"),
+    "not_asked": Text("問い合わせなし", "not queried"),
+    "refused": Text("受け付けられません", "That is refused"),
+    "refused_why": Text(
+        "ページを開き直して、もう一度お試しください。", "Open the page anew, and try again."
+    ),
+    "broken": Text("ページを表示できません", "The page cannot be shown"),
+    "sorry": Text("本機の不具合です。もう一度お試しください。", "A fault of this box. Try again."),
+}
+"""Of the pages behind the login."""
+
+
+def phrase(name: str, language: Language) -> str:
+    """A word of the page, by its name. Raises KeyError."""
+    text = WORDS.get(name) or TECHNICIAN[name]
+    return text.ja if language == "ja" else text.en
 
 
 STEPS: Final = (

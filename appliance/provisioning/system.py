@@ -1,4 +1,4 @@
-"""What the operating system is told of the settings: network, firewall, time servers, time zone.
+"""What others are told of the settings: network, firewall, time servers, time zone, the page.
 
 `files` and `links` are pure; `write` puts them under /run, where they last until the box is
 switched off, and says what changed.
@@ -7,13 +7,15 @@ switched off, and says what changed.
 from __future__ import annotations
 
 import ipaddress
+import json
 import os
 import secrets
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from appliance.settings.model import Network, Settings
+from appliance.settings.shown import shown
 
 NETWORK = "systemd/network/10-netty.network"
 VLAN_DEVICE = "systemd/network/10-netty-vlan.netdev"
@@ -21,8 +23,10 @@ VLAN_NETWORK = "systemd/network/10-netty-vlan.network"
 FIREWALL = "netty/firewall.nft"
 TIME_SERVERS = "systemd/timesyncd.conf.d/10-netty.conf"
 TIME_ZONE = "netty/localtime"
+PANEL = "netty-panel/settings.json"
+"""For the page's group alone, by the mark of its folder (setgid); the page looks by itself."""
 
-OWNED = (NETWORK, VLAN_DEVICE, VLAN_NETWORK, FIREWALL, TIME_SERVERS, TIME_ZONE)
+OWNED = (NETWORK, VLAN_DEVICE, VLAN_NETWORK, FIREWALL, TIME_SERVERS, TIME_ZONE, PANEL)
 """Every path below /run that is ours."""
 
 ZONES = "/usr/share/zoneinfo"
@@ -71,7 +75,7 @@ def files(settings: Settings | None) -> Mapping[str, str]:
     if settings is None:
         return {}
     network = settings.network
-    made = {FIREWALL: firewall(settings)}
+    made = {FIREWALL: firewall(settings), PANEL: json.dumps(asdict(shown(settings)))}
     if network.vlan is None:
         made[NETWORK] = _unit(_match(network), *_addressing(network))
     else:
@@ -104,7 +108,8 @@ def write(settings: Settings | None, run: Path) -> Changes:
     for path in OWNED:
         target = run / path
         if path in wanted_files:
-            different = _replace_file(target, wanted_files[path])
+            mode = 0o640 if path == PANEL else 0o644
+            different = _replace_file(target, wanted_files[path], mode)
         elif path in wanted_links:
             different = replace_link(target, wanted_links[path])
         else:
@@ -226,15 +231,17 @@ def _unit(*sections: tuple[str, ...]) -> str:
     return _MADE + "\n" + "\n".join(line for section in sections for line in section)
 
 
-def _replace_file(path: Path, text: str) -> bool:
+def _replace_file(path: Path, text: str, mode: int) -> bool:
     try:
         if path.read_text() == text:
             return False
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    temporary.write_text(text)
-    temporary.chmod(0o644)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        os.fchmod(descriptor, mode)
     os.rename(temporary, path)
     return True
 

@@ -8,12 +8,12 @@ import logging
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
-from appliance.archive.requests import FetchRequest, Requests, RequestsFailed
+from appliance.archive.requests import FetchRequest, Found, Requests, RequestsFailed, Search
 from appliance.dicom.matches import Match
 from appliance.dicom.scu import RequestFailed
 from appliance.retrieval.planner import Planner
@@ -266,13 +266,36 @@ class RemoteSchedule:
 
     def _serve_requests(self) -> bool:
         """Serve what was asked by hand of this remote; True when there was something."""
-        served = False
+        served = self._serve_searches()
         for request in self.rounds.requests.pending(self.remote.name):
             if self._stopping.is_set():
                 return served
             self._serve(request)
             served = True
         return served
+
+    def _serve_searches(self) -> bool:
+        """Answer who looks for something at this remote; True when somebody does."""
+        searches = self.rounds.requests.pending_searches(self.remote.name)
+        for search in searches:
+            try:
+                self._answer(search)
+            except Exception as error:
+                failure = self._failure(error)
+                self.rounds.requests.answer_search(search.id, (), failure.sentence)
+        return bool(searches)
+
+    def _answer(self, search: Search) -> None:
+        requests = self.rounds.requests
+        if not self.remote.query or requests.suspended:
+            requests.answer_search(search.id, (), self._obstacle())
+            return
+        found = [
+            Found(one.study, one.patient_id, one.accession, one.study_date, one.study_time)
+            for one in self._matches(search)
+        ]
+        self._reached_by_hand()
+        requests.answer_search(search.id, found)
 
     def _serve(self, request: FetchRequest) -> None:
         if obstacle := self._obstacle():
@@ -330,14 +353,17 @@ class RemoteSchedule:
     def _asked_for(self, request: FetchRequest) -> list[str]:
         if request.study:
             return [request.study]
-        keys = {"PatientID": request.patient_id, "AccessionNumber": request.accession}
-        asked = {keyword: value for keyword, value in keys.items() if value}
-        found = self.rounds.planner.requestor.find(self.remote, "STUDY", asked)
-        studies = (match.study for match in found if match.study and _answers(request, match))
-        return list(dict.fromkeys(studies))
+        return list(dict.fromkeys(match.study for match in self._matches(request)))
+
+    def _matches(self, asked: FetchRequest | Search) -> Iterator[Match]:
+        """The studies that the remote has under the keys. Raises RequestFailed."""
+        keys = {"PatientID": asked.patient_id, "AccessionNumber": asked.accession}
+        given = {keyword: value for keyword, value in keys.items() if value}
+        found = self.rounds.planner.requestor.find(self.remote, "STUDY", given)
+        return (match for match in found if match.study and _answers(asked, match))
 
 
-def _answers(request: FetchRequest, match: Match) -> bool:
+def _answers(request: FetchRequest | Search, match: Match) -> bool:
     """Whether the remote kept to the keys; some return everybody."""
     if request.patient_id and match.patient_id != request.patient_id:
         return False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from appliance.settings.kinds import did_you_mean, quoted
-from appliance.settings.model import TLS, Images, LocalAE, Query, RemoteAE
+from appliance.settings.model import TLS, Images, LocalAE, Panel, Query, RemoteAE
 from appliance.settings.model import Network as NetworkSettings
 from appliance.settings.problems import Path
 
@@ -40,6 +40,7 @@ def contradictions(reading: Reading) -> tuple[Contradiction, ...]:
         _two_ways_to_an_address,
         _gateway_elsewhere,
         _same_port_twice,
+        _half_a_certificate,
         _nobody_to_trust,
         _tls_without_certificate,
         _names_twice,
@@ -122,6 +123,19 @@ def _same_port_twice(reading: Reading) -> Iterator[Contradiction]:
             f"the port of [ae], {ae.port}",
             "give one of them another port",
         )
+
+
+def _half_a_certificate(reading: Reading) -> Iterator[Contradiction]:
+    panel = reading.values.get(("panel",))
+    if not isinstance(panel, Panel) or (panel.certificate is None) == (panel.key is None):
+        return
+    there, lacks = ("key", "certificate") if panel.certificate is None else ("certificate", "key")
+    yield Contradiction(
+        ("panel", there),
+        "certificate and key together, or neither: then the box makes its own",
+        f"no {lacks}",
+        f"add the {lacks}, or remove the {there}",
+    )
 
 
 def _nobody_to_trust(reading: Reading) -> Iterator[Contradiction]:
@@ -269,17 +283,16 @@ def _number_as_pseudonym(reading: Reading) -> Iterator[Contradiction]:
 
 def _options_that_exclude(reading: Reading) -> Iterator[Contradiction]:
     images = reading.values.get(("images",))
-    if not isinstance(images, Images):
+    if not isinstance(images, Images) or not images.options:
         return
-    for key in ("options", "recipients"):
-        if getattr(images, key) and images.deidentify != "basic":
-            yield Contradiction(
-                ("images", key),
-                f'{key} beside deidentify = "basic" only',
-                f"deidentify = {quoted(images.deidentify)}",
-                f'remove {key}, or write deidentify = "basic"',
-            )
     at: Path = ("images", "options")
+    if images.deidentify != "basic":
+        yield Contradiction(
+            at,
+            'options beside deidentify = "basic" only',
+            f"deidentify = {quoted(images.deidentify)}",
+            'remove options, or write deidentify = "basic"',
+        )
     dates = "retain_long_full_dates", "retain_long_modified_dates"
     if set(dates) <= set(images.options):
         yield Contradiction(

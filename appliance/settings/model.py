@@ -34,6 +34,7 @@ from appliance.settings.kinds import (
     Pseudonym,
     Whole,
 )
+from appliance.settings.passwords import PasswordHash, TokenHash
 from appliance.settings.places import (
     Address,
     Interface,
@@ -225,8 +226,46 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """The status page."""
+    """The status page: health for everybody by HTTP, all else by HTTPS after login."""
 
+    password: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_means(
+            PasswordHash(),
+            "The technician's password, as the command appliance password prints it. Absent: "
+            "nobody can log in.",
+            sample=f"scrypt$16384$8$5${'A' * 22}${'A' * 43}",
+        ),
+    )
+    token: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_means(
+            TokenHash(),
+            "The token with which programs read catalogue, pictures and figures, as the command "
+            "appliance token prints it. Absent: none can.",
+            sample=f"sha256${'A' * 43}",
+        ),
+    )
+    certificate: str | None = field(
+        default=None,
+        metadata=_means(
+            Pem("CERTIFICATE"),
+            "The page's certificate in PEM, between three single quotes; below it the "
+            "intermediate ones, if any. Absent: one that the box makes itself.",
+            sample=Pem("CERTIFICATE").sample,
+        ),
+    )
+    key: str | None = field(
+        default=None,
+        repr=False,
+        metadata=_means(
+            Pem("PRIVATE KEY"),
+            "The private key of that certificate in PEM, without a password.",
+            sample=Pem("PRIVATE KEY").sample,
+        ),
+    )
     allow_from: tuple[str, ...] = field(
         default=(),
         metadata=_means(
@@ -596,16 +635,6 @@ class Images:
             "descriptions, reports and graphics keep what cannot tell who it is: known words of "
             "imaging and codes, without names and numbers. Faces in pixels are not made "
             "unrecognizable.",
-        ),
-    )
-    recipients: str | None = field(
-        default=None,
-        metadata=_means(
-            Pem("CERTIFICATE"),
-            "The certificates, in PEM, of those who may undo what basic does: with a private key "
-            "of theirs, an RSA key, they read what was removed, which goes along encrypted (DICOM "
-            "PS3.15 Section E.1.1). Absent: nobody can.",
-            sample=Pem("CERTIFICATE").sample,
         ),
     )
     workers: int = field(

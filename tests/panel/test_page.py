@@ -2,7 +2,6 @@
 
 import json
 import re
-from collections.abc import Callable
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,21 +13,39 @@ from starlette.testclient import TestClient
 
 from appliance.health.reports import HEALTH, write_report
 from appliance.health.verdict import Verdict, read_verdict
-from appliance.panel.app import HEADERS, application, guarded
-from appliance.panel.words import STATES, STEPS, WORDS, ago, before_now, chosen, size
+from appliance.panel.app import HEADERS, OPEN, Sources, application
+from appliance.panel.live import Look
+from appliance.panel.shelf import Shelf
+from appliance.panel.words import (
+    STATES,
+    STEPS,
+    TECHNICIAN,
+    WORDS,
+    ago,
+    before_now,
+    chosen,
+    size,
+)
+from appliance.settings.shown import Shown
 from tests.panel.verdicts import NAMES, SENTENCE, service, verdict
 
-Page = Callable[..., TestClient]
+NOWHERE = Path("/nonexistent")
+
+
+def seen(look: Look) -> TestClient:
+    """By HTTP, without settings and without an archive."""
+    sources = Sources(look, Shown, Shelf(NOWHERE), 443)
+    return TestClient(application(sources), base_url="http://netty")
 
 
 def client(name: str = "working") -> TestClient:
-    return TestClient(guarded(application(lambda: verdict(name))), base_url="http://netty")
+    return seen(lambda: verdict(name))
 
 
 class Elements(HTMLParser):
     """The tags of a page that loads nothing foreign and is closed in order."""
 
-    VOID = frozenset(("meta", "link", "circle", "path", "rect", "br"))
+    VOID = frozenset(("meta", "link", "circle", "path", "rect", "br", "input", "img"))
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -73,7 +90,9 @@ def test_every_state_has_a_shape(name: str) -> None:
     assert alike in ({name}, {"working", "accepted"}, {"fault", "rejected"})
 
 
-@pytest.mark.parametrize("path", ["/", "/health", "/style.css", "/icon.svg", "/nothing", "/../x"])
+@pytest.mark.parametrize(
+    "path", [*sorted(OPEN - {"/live"}), "/nothing", "/../x", "/studies", "/login"]
+)
 def test_every_answer_is_guarded(path: str) -> None:
     answer = client("degraded").get(path)
     for name, value in HEADERS.items():
@@ -87,11 +106,11 @@ def test_every_answer_is_guarded(path: str) -> None:
 def test_nothing_inline_and_nothing_foreign(name: str) -> None:
     for path in ("/", "/nothing"):
         for tag, attributes in Elements(client(name).get(path).text).seen:
-            assert tag not in ("script", "style", "iframe", "form", "img", "object")
+            assert tag not in ("style", "iframe", "form", "img", "object")
+            assert tag != "script" or attributes["src"] == "/page.js"
             assert not {one for one in attributes if one == "style" or one.startswith("on")}
             target = attributes.get("href") or attributes.get("src") or "/"
-            assert target.startswith("/")
-            assert not target.startswith("//")
+            assert re.match(r"/(?!/)|#main$|https://netty/login$", target)
 
 
 def test_what_others_say_is_text_and_nothing_else() -> None:
@@ -159,7 +178,7 @@ def test_what_is_not_said_any_more_is_not_believed(tmp_path: Path) -> None:
     places = SimpleNamespace(run=tmp_path)
     (tmp_path / HEALTH).parent.mkdir()
     told = verdict("working")
-    app = TestClient(application(lambda: read_verdict(places)))  # type: ignore[arg-type]
+    app = seen(lambda: read_verdict(places))  # type: ignore[arg-type]
     assert app.get("/health").json()["name"] == "unknown"
     write_report(tmp_path / HEALTH, told)
     assert app.get("/health").json()["name"] == "working"
@@ -177,7 +196,7 @@ def test_the_service_tells_no_patient() -> None:
     """A new field must be thought about: the page is for everybody on the network."""
     assert set(service().__dataclass_fields__) == {
         *("written", "started", "failure", "box", "language", "revision", "title", "port"),
-        *("suspended", "obstacle", "space", "remotes", "counts"),
+        *("suspended", "obstacle", "space", "remotes", "counts", "counters"),
     }
 
 
@@ -238,12 +257,17 @@ def test_sizes(count: float, said: str) -> None:
 
 
 def test_every_word_is_there_twice() -> None:
-    for text in (*STATES.values(), *WORDS.values(), *STEPS):
+    assert not set(WORDS) & set(TECHNICIAN)
+    for text in (*STATES.values(), *WORDS.values(), *TECHNICIAN.values(), *STEPS):
         assert text.ja
         assert text.en
-        assert ("{}" in text.ja) == ("{}" in text.en)
+        assert text.ja.count("{") == text.en.count("{")
 
 
 def test_the_page_is_light() -> None:
-    pages = sum(len(client("degraded").get(path).content) for path in ("/", "/style.css"))
-    assert pages < 60 * 1024
+    files = ("/", "/style.css", "/page.js", "/icon.svg")
+    assert sum(len(client("degraded").get(path).content) for path in files) < 60 * 1024
+
+
+def test_the_way_to_the_technicians_pages_is_by_https() -> None:
+    assert 'href="https://netty/login"' in client().get("/").text

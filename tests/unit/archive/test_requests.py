@@ -2,12 +2,15 @@ import os
 import sqlite3
 import subprocess
 import sys
+import tempfile
+import traceback
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from appliance.archive.requests import Requests, RequestsCorrupt, RequestsFailed
+from appliance.archive.requests import Found, Requests, RequestsCorrupt, RequestsFailed
 
 PATIENT = "YAMADA-4711-ヤマダ"
 ASK = (
@@ -185,4 +188,103 @@ def test_a_failure_is_told_and_passes(path: Path) -> None:
     blocker.execute("ROLLBACK")
     blocker.close()
     requests.ask_fetch("pacs", study="1.2")
+    requests.close()
+
+
+def test_a_search_is_asked_answered_and_erased(path: Path) -> None:
+    now = [1000.0]
+    requests = Requests.open(path, lambda: now[0])
+    id = requests.ask_search("pacs", patient_id=PATIENT)
+    failed = requests.ask_search("ward", accession="A-4711")
+    assert [search.id for search in requests.pending_searches("pacs")] == [id]
+    assert len(requests.pending_searches()) == 2
+    found = [Found(f"1.2.{n}", PATIENT, "ACC-4711", f"{n:08d}", "") for n in range(210)]
+    requests.answer_search(id, found)
+    requests.answer_search(failed, (), "nothing answers")
+    assert requests.pending_searches() == ()
+    search, matches = requests.find_search(id)
+    assert (search.state, search.surplus, len(matches)) == ("finished", 10, 200)
+    assert matches[0].day == "00000209", "the latest first"
+    assert requests.find_search(failed)[0].sentence == "nothing answers"
+    requests.answer_search(id, found)
+    assert len(requests.find_search(id)[1]) == 200, "an answer holds"
+    requests.forget_searches(900)
+    assert requests.find_search(id)[0].id == id
+    now[0] += 901
+    requests.forget_searches(900)
+    for number in (id, failed):
+        with pytest.raises(LookupError, match=str(number)):
+            requests.find_search(number)
+    requests.answer_search(id, found)
+    content = b"".join((path.parent / name).read_bytes() for name in os.listdir(path.parent))
+    assert b"4711" not in content
+    requests.close()
+
+
+@pytest.mark.parametrize("keys", [{}, {"patient_id": ""}, {"accession": ""}])
+def test_a_search_for_everything_is_refused(path: Path, keys: dict[str, str]) -> None:
+    requests = Requests.open(path)
+    with pytest.raises(ValueError, match="needs a Patient ID"):
+        requests.ask_search("pacs", **keys)
+    requests.close()
+
+
+def as_the_page(path: Path) -> None:
+    """Ask, and try what only the owner may."""
+    requests = Requests.open(path)
+    requests.ask_fetch("pacs", study="1.2.3")
+    requests.suspend()
+    requests.close()
+    for forbidden in (
+        lambda: (path.parent / "other").write_text(""),
+        lambda: path.unlink(),
+        lambda: (path.parent / "catalogue.sqlite").open("r+b"),
+    ):
+        with pytest.raises(PermissionError):
+            forbidden()
+
+
+def status_as(user: int, group: int, do: Callable[[], None]) -> int:
+    """What a process of another user ends with. The interpreter may be closed to him: no exec."""
+    child = os.fork()
+    if child == 0:
+        try:
+            os.setgroups([group])
+            os.setgid(user)
+            os.setuid(user)
+            do()
+        except BaseException:
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """A folder that others may enter; those of pytest are closed."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs to be root to be somebody else")
+def test_the_page_asks_as_a_user_who_cannot_write_to_the_archive(open_folder: Path) -> None:
+    archive = open_folder / "archive"
+    archive.mkdir(mode=0o750)
+    os.chown(archive, 480, 480)
+    before = os.umask(0o027)
+    try:
+        path = archive / "requests.sqlite"
+        Requests.open(path).close()
+        (archive / "catalogue.sqlite").write_bytes(b"")
+    finally:
+        os.umask(before)
+    for file in archive.iterdir():
+        os.chown(file, 480, 480)
+    for _ in range(2):
+        assert status_as(481, 480, lambda: as_the_page(path)) == 0
+    requests = Requests.open(path)
+    assert requests.suspended
+    assert [one.study for one in requests.pending()] == ["1.2.3", "1.2.3"]
     requests.close()

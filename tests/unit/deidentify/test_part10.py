@@ -18,6 +18,7 @@ from .datasets import (
     CT,
     EXPLICIT,
     IMPLICIT,
+    KEY,
     deidentifier,
     element,
     item,
@@ -31,7 +32,8 @@ WRITER = "1.2.826.0.1.3680043.10.999"
 def run(path: Path, profile="basic", **options) -> bytes:
     return deidentify_file(
         path,
-        deidentifier=deidentifier(profile),
+        profile=profile,
+        key=KEY,
         implementation_class_uid=WRITER,
         implementation_version_name="NETTY_TEST",
         **options,

@@ -1,5 +1,6 @@
 """What the operating system is told: every file for every kind of settings; nftables agrees."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from appliance.provisioning.system import (
     FIREWALL,
     NETWORK,
     OWNED,
+    PANEL,
     TIME_SERVERS,
     TIME_ZONE,
     VLAN_DEVICE,
@@ -21,9 +23,11 @@ from appliance.provisioning.system import (
     write,
 )
 from appliance.settings.reader import read
-from tests.unit.settings.files import WHOLE
+from tests.unit.settings.files import KEY, PASSWORD, TOKEN, WHOLE
 
 OVERLAY = Path(__file__).parents[3] / "overlay"
+
+OTHER_KEY = KEY.replace("MAUCAQACAQ==", "MAUCAQECAQ==")
 
 FIXED = """\
 revision = 1
@@ -46,7 +50,7 @@ def test_a_box_without_settings_is_left_to_the_system() -> None:
 
 def test_by_dhcp_everything_wired_takes_part() -> None:
     made = files(read("revision = 1"))
-    assert set(made) == {NETWORK, FIREWALL}
+    assert set(made) == {NETWORK, FIREWALL, PANEL}
     assert lines(made[NETWORK]) == [
         "[Match]",
         "Type=ether",
@@ -179,5 +183,27 @@ def test_what_is_not_wanted_any_more_goes(tmp_path: Path) -> None:
     assert changes.paths == set(OWNED)
     assert not (tmp_path / VLAN_DEVICE).exists()
     assert not (tmp_path / TIME_SERVERS).exists()
-    assert write(None, tmp_path).paths == {NETWORK, FIREWALL, TIME_ZONE}
+    assert write(None, tmp_path).paths == {NETWORK, FIREWALL, TIME_ZONE, PANEL}
     assert not any((tmp_path / path).is_symlink() or (tmp_path / path).exists() for path in OWNED)
+
+
+def test_the_page_is_told_for_its_group_alone_and_without_foreign_keys(tmp_path: Path) -> None:
+    text = WHOLE.replace(KEY, OTHER_KEY, 1)  # That of [panel] comes first.
+    assert text.count(KEY) == text.count(OTHER_KEY) == 1
+    write(read(text), tmp_path)
+    file = tmp_path / PANEL
+    assert file.stat().st_mode & 0o777 == 0o640
+    told = json.loads(file.read_text())
+    assert (told["password"], told["token"], told["key"]) == (PASSWORD, TOKEN, OTHER_KEY)
+    assert json.dumps(KEY)[1:-1] not in file.read_text()
+    shown = {(one["table"], one["key"]): one for one in told["applied"]}
+    for name in ("password", "token", "key", "certificate"):
+        assert shown["panel", name]["secret"] and not shown["panel", name]["value"]
+    assert shown["tls", "key"]["secret"] and not shown["tls", "key"]["value"]
+    assert shown["ae", "title"] == {
+        "table": "ae",
+        "key": "title",
+        "value": '"NETTY_2"',
+        "secret": False,
+        "own": True,
+    }

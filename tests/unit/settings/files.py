@@ -13,6 +13,9 @@ MAUCAQACAQ==
 -----END PRIVATE KEY-----
 """
 
+PASSWORD = f"scrypt$16384$8$5${'b' * 22}${'c' * 43}"
+TOKEN = f"sha256${'d' * 43}"
+
 WHOLE = f"""\
 # Everything, none of it as by default. 日本語のコメント
 revision = 7
@@ -33,6 +36,12 @@ vlan = 20
 interface = "eth1"
 
 [panel]
+password = "{PASSWORD}"
+token = "{TOKEN}"
+certificate = '''
+{CERTIFICATE}'''
+key = '''
+{KEY}'''
 allow_from = ["192.0.2.0/24"]
 
 [ae]

@@ -24,7 +24,7 @@ from appliance.settings.model import (
 from appliance.settings.problems import Problem, dotted
 from appliance.settings.reader import Problems, read
 from appliance.settings.units import DAY, GIB, HOUR, KIB, MIB, TIB
-from tests.unit.settings.files import CERTIFICATE, KEY, WHOLE
+from tests.unit.settings.files import CERTIFICATE, KEY, PASSWORD, TOKEN, WHOLE
 
 
 def problems(text):
@@ -46,7 +46,7 @@ def test_a_whole_file_is_read():
             vlan=20,
             interface="eth1",
         ),
-        panel=Panel(allow_from=("192.0.2.0/24",)),
+        panel=Panel(PASSWORD, TOKEN, CERTIFICATE, KEY, ("192.0.2.0/24",)),
         ae=LocalAE(
             title="NETTY_2",
             port=11112,

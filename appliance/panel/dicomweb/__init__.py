@@ -1,1 +1,0 @@
-"""The DICOM web services of the box: search and pictures, to read (PS3.18)."""

@@ -1,0 +1,27 @@
+// Keeps the front page up to date, and pages through pictures by keys. Everything works without it.
+"use strict";
+
+const main = document.querySelector("main[data-live]");
+if (main && window.EventSource) {
+  const source = new EventSource(main.dataset.live);
+  source.onmessage = (event) => {
+    const said = JSON.parse(event.data);
+    document.body.className = said.kind;
+    document.title = said.title;
+    main.innerHTML = said.main;
+    main.classList.remove("stale");
+  };
+  source.onerror = () => main.classList.add("stale");
+}
+
+const picture = document.querySelector("img.large");
+if (picture) {
+  const ways = { ArrowLeft: "prev", ArrowRight: "next" };
+  addEventListener("keydown", (event) => {
+    const link = document.querySelector(`a[rel=${ways[event.key]}]`);
+    if (ways[event.key] && link && !event.altKey && !event.ctrlKey && !event.metaKey) {
+      event.preventDefault();
+      location.replace(link.href);
+    }
+  });
+}
