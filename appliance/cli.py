@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from appliance.archive.place import Place
     from appliance.dicom.matches import Level, Match
     from appliance.dicom.scu import Requestor
+    from appliance.images.deidentify import Deidentifier
     from appliance.provisioning.apply import Generations
     from appliance.service import Service
     from appliance.settings.model import RemoteAE, Settings
@@ -87,10 +88,11 @@ def _told() -> tuple[type[Exception], ...]:
     from appliance.dicom.scu import RequestFailed
     from appliance.dicom.tls import TLSProblem
     from appliance.fetching import NobodyServes
+    from appliance.images.deidentify import EnvelopeFailed
 
     return (
         *(Failed, OSError, RequestFailed, CatalogueFailed, RequestsFailed),
-        *(NobodyServes, KeyProblem, TLSProblem),
+        *(NobodyServes, KeyProblem, TLSProblem, EnvelopeFailed),
     )
 
 
@@ -251,7 +253,28 @@ def _add_single_file(commands: Commands) -> None:
     deidentify.add_argument("source", type=Path, metavar="IN.dcm")
     deidentify.add_argument("target", type=Path, metavar="OUT.dcm")
     deidentify.add_argument("--profile", choices=("basic", "clear"), default="basic")
+    deidentify.add_argument(
+        "--option",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an option of basic, as images.options of the settings names it; may be repeated",
+    )
+    deidentify.add_argument(
+        "--recipient",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="CERTIFICATE.pem",
+        help="who may undo it: what is removed goes along, encrypted; may be repeated",
+    )
     _place_options(deidentify)
+    reidentify = _command(
+        commands, "reidentify", _reidentify, "Undo deidentify, for a recipient, with their key."
+    )
+    reidentify.add_argument("source", type=Path, metavar="IN.dcm")
+    reidentify.add_argument("target", type=Path, metavar="OUT.dcm")
+    reidentify.add_argument("--key", type=Path, required=True, metavar="KEY.pem")
 
 
 def _add_box(commands: Commands) -> None:
@@ -707,7 +730,6 @@ def _render(options: argparse.Namespace) -> int:
 
 
 def _deidentify(options: argparse.Namespace) -> int:
-    from appliance.archive.files import PendingFile, sync_directories
     from appliance.dicom.associations import (
         IMPLEMENTATION_CLASS_UID,
         IMPLEMENTATION_VERSION_NAME,
@@ -717,17 +739,49 @@ def _deidentify(options: argparse.Namespace) -> int:
     try:
         data = deidentify_file(
             options.source,
-            profile=options.profile,
-            key=_place(options).key,
+            deidentifier=_deidentifier(options),
             implementation_class_uid=IMPLEMENTATION_CLASS_UID,
             implementation_version_name=IMPLEMENTATION_VERSION_NAME,
         )
     except Malformed as error:
         raise Failed(f"{options.source}: {error}") from None
-    with PendingFile.create(options.target) as pending:
+    _write(options.target, data)
+    return 0
+
+
+def _deidentifier(options: argparse.Namespace) -> Deidentifier:
+    from appliance.images.deidentify import Deidentifier, Recipients
+
+    recipients = [path.read_text("utf-8") for path in options.recipient]
+    try:
+        return Deidentifier(
+            options.profile,
+            _place(options).key,
+            options=options.option,
+            recipients=Recipients(recipients) if recipients else None,
+        )
+    except ValueError as error:
+        raise Failed(str(error)) from None
+
+
+def _reidentify(options: argparse.Namespace) -> int:
+    from appliance.images.deidentify import EnvelopeFailed, Malformed, reidentified
+
+    try:
+        data = reidentified(options.source.read_bytes(), options.key.read_bytes())
+    except (EnvelopeFailed, Malformed) as error:
+        raise Failed(f"{options.source}: {error}") from None
+    _write(options.target, data)
+    return 0
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Write a file whole or not at all."""
+    from appliance.archive.files import PendingFile, sync_directories
+
+    with PendingFile.create(target) as pending:
         pending.write([data])
         sync_directories(pending.settle())
-    return 0
 
 
 def _settle(options: argparse.Namespace) -> int:

@@ -36,7 +36,7 @@ from appliance.health.reports import (
 )
 from appliance.health.watchdog import Watchdog
 from appliance.images.decoders import Proving
-from appliance.images.deidentify import Deidentifier
+from appliance.images.deidentify import Deidentifier, Recipients
 from appliance.images.rendering import Rendering
 from appliance.retrieval.planner import Planner
 from appliance.retrieval.retriever import Retriever
@@ -109,6 +109,7 @@ class Service:
             place.key,
             pseudonyms(settings.watch),
             settings.images.options,
+            Recipients([settings.images.recipients]) if settings.images.recipients else None,
         )
         self._solicitation = Solicitation()
         self._intake = Intake(suspended=self._suspended)

@@ -283,16 +283,17 @@ def _number_as_pseudonym(reading: Reading) -> Iterator[Contradiction]:
 
 def _options_that_exclude(reading: Reading) -> Iterator[Contradiction]:
     images = reading.values.get(("images",))
-    if not isinstance(images, Images) or not images.options:
+    if not isinstance(images, Images):
         return
+    for key in ("options", "recipients"):
+        if getattr(images, key) and images.deidentify != "basic":
+            yield Contradiction(
+                ("images", key),
+                f'{key} beside deidentify = "basic" only',
+                f"deidentify = {quoted(images.deidentify)}",
+                f'remove {key}, or write deidentify = "basic"',
+            )
     at: Path = ("images", "options")
-    if images.deidentify != "basic":
-        yield Contradiction(
-            at,
-            'options beside deidentify = "basic" only',
-            f"deidentify = {quoted(images.deidentify)}",
-            'remove options, or write deidentify = "basic"',
-        )
     dates = "retain_long_full_dates", "retain_long_modified_dates"
     if set(dates) <= set(images.options):
         yield Contradiction(

@@ -637,6 +637,16 @@ class Images:
             "unrecognizable.",
         ),
     )
+    recipients: str | None = field(
+        default=None,
+        metadata=_means(
+            Pem("CERTIFICATE"),
+            "The certificates, in PEM, of those who may undo what basic does: with a private key "
+            "of theirs, an RSA key, they read what was removed, which goes along encrypted (DICOM "
+            "PS3.15 Section E.1.1). Absent: nobody can.",
+            sample=Pem("CERTIFICATE").sample,
+        ),
+    )
     workers: int = field(
         default=0,
         metadata=_means(

@@ -10,7 +10,7 @@ from shutil import which
 
 import pytest
 
-from appliance.images.deidentify import Encoding, deidentify_file
+from appliance.images.deidentify import Deidentifier, Encoding, deidentify_file
 from tests.unit.deidentify.datasets import KEY, RealFile, real_files
 
 pytestmark = pytest.mark.skipif(
@@ -59,8 +59,7 @@ def test_basic_profile_adds_no_fault(real: RealFile, tmp_path: Path):
     target.write_bytes(
         deidentify_file(
             real.path,
-            profile="basic",
-            key=KEY,
+            deidentifier=Deidentifier("basic", KEY),
             implementation_class_uid="1.2.3.4",
             implementation_version_name="NETTY_TEST",
         )

@@ -96,6 +96,13 @@ class Desk:
         assert service.wait(30) == 0, log.read_text()
 
 
+def make_recipient(folder: Path) -> None:
+    """A key and certificate of somebody who may undo de-identification."""
+    make = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=one"]
+    make += ["-keyout", "one.key", "-out", "one.crt"]
+    subprocess.run(make, cwd=folder, capture_output=True, check=True)
+
+
 @pytest.fixture
 def desk(tmp_path: Path) -> Iterator[Desk]:
     image = dcmread(get_testdata_file("CT_small.dcm"))
@@ -103,6 +110,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
     folder = tmp_path / "desk"
     folder.mkdir()
     image.save_as(folder / "IN.dcm")
+    make_recipient(folder)
     # The box announces itself under its own title; nobody moves to the port named here.
     with dcmqrscp(tmp_path / "pacs", [Node("ELSEWHERE", free_port())], [folder / "IN.dcm"]) as pacs:
         yield Desk(folder, pacs.node)
@@ -122,6 +130,7 @@ def test_every_appliance_command_runs_in_the_order_of_the_readme(desk: Desk) -> 
             desk.write_settings()
     assert (desk.folder / "OUT.jpg").stat().st_size > 0
     assert dcmread(desk.folder / "OUT.dcm").PatientIdentityRemoved == "YES"
+    assert dcmread(desk.folder / "BACK.dcm").PatientID == PATIENT
     assert (desk.folder / "conformance.md").read_text().startswith("# DICOM Conformance Statement")
     assert list((desk.folder / "data/dicom").rglob("*.dcm"))
     assert list((desk.folder / "data/images").rglob("*.jpg"))

@@ -6,6 +6,8 @@
 from appliance.images.deidentify.clear import CLEARED
 from appliance.images.deidentify.deidentifier import Deidentifier, Header, Identity, Profile
 from appliance.images.deidentify.elements import Encoding, Malformed
+from appliance.images.deidentify.encrypted import reidentified
+from appliance.images.deidentify.envelope import EnvelopeFailed, Recipients
 from appliance.images.deidentify.options import Options
 from appliance.images.deidentify.part10 import deidentify_file, encoding_of
 from appliance.images.deidentify.table import EDITION
@@ -15,11 +17,14 @@ __all__ = [
     "EDITION",
     "Deidentifier",
     "Encoding",
+    "EnvelopeFailed",
     "Header",
     "Identity",
     "Malformed",
     "Options",
     "Profile",
+    "Recipients",
     "deidentify_file",
     "encoding_of",
+    "reidentified",
 ]

@@ -12,7 +12,9 @@ from appliance.images.deidentify.basic import basic
 from appliance.images.deidentify.clear import clear
 from appliance.images.deidentify.dates import DateShift
 from appliance.images.deidentify.elements import CODECS, Encoding, Incomplete
+from appliance.images.deidentify.encrypted import with_encrypted
 from appliance.images.deidentify.engine import Engine, Replacements, Walk
+from appliance.images.deidentify.envelope import Recipients
 from appliance.images.deidentify.options import Options
 from appliance.images.deidentify.pseudonyms import Pseudonyms
 from appliance.images.deidentify.uids import SameUIDs, UIDMap
@@ -74,6 +76,7 @@ class Deidentifier:
     pseudonyms: by patient ID, the pseudonyms that somebody chose
     options: of the basic profile, by their names in `options.NAMES`; ValueError for a choice that
         the standard excludes, and for one beside "clear"
+    recipients: who may undo it: what was changed goes along, encrypted for them
 
     May be used by several threads at once.
     """
@@ -84,6 +87,7 @@ class Deidentifier:
         key: bytes,
         pseudonyms: Mapping[str, str] | None = None,
         options: Collection[str] = (),
+        recipients: Recipients | None = None,
     ) -> None:
         if not _SHORTEST_KEY <= len(key) <= _LONGEST_KEY:
             raise ValueError(
@@ -100,6 +104,7 @@ class Deidentifier:
             Pseudonyms(key, pseudonyms or {}) if profile == "basic" else None,
             DateShift(key),
         )
+        self._recipients = recipients
         self._instances = SameUIDs() if "retain_uids" in options else self._engine.uids
 
     def uid(self, original: str) -> str:
@@ -148,6 +153,10 @@ class Deidentifier:
                     return None
                 window *= 4
                 continue
+            if self._recipients is not None:
+                original = part[: walk.pixels_at]
+                codec = CODECS[encoding]
+                elements = with_encrypted(original, elements, codec, self._recipients)
             return _header(walk, elements, encoding)
 
 

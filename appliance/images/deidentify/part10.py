@@ -9,7 +9,7 @@ import zlib
 from pathlib import Path
 from typing import Final
 
-from appliance.images.deidentify.deidentifier import Deidentifier, Header, Profile
+from appliance.images.deidentify.deidentifier import Deidentifier, Header
 from appliance.images.deidentify.elements import (
     CODECS,
     EXPLICIT_LITTLE,
@@ -44,8 +44,7 @@ def encoding_of(transfer_syntax: str) -> Encoding:
 def deidentify_file(
     source: Path,
     *,
-    profile: Profile,
-    key: bytes,
+    deidentifier: Deidentifier,
     implementation_class_uid: str,
     implementation_version_name: str,
     character_set: str | None = None,
@@ -60,7 +59,6 @@ def deidentify_file(
     """
     dataset, syntax = _read(source.read_bytes())
     encoding = encoding_of(syntax)
-    deidentifier = Deidentifier(profile, key)
     header = deidentifier.header(dataset, encoding, complete=True, character_set=character_set)
     if header is None:
         raise AssertionError("a complete dataset needs no more bytes")

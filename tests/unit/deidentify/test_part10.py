@@ -18,7 +18,6 @@ from .datasets import (
     CT,
     EXPLICIT,
     IMPLICIT,
-    KEY,
     deidentifier,
     element,
     item,
@@ -32,8 +31,7 @@ WRITER = "1.2.826.0.1.3680043.10.999"
 def run(path: Path, profile="basic", **options) -> bytes:
     return deidentify_file(
         path,
-        profile=profile,
-        key=KEY,
+        deidentifier=deidentifier(profile),
         implementation_class_uid=WRITER,
         implementation_version_name="NETTY_TEST",
         **options,

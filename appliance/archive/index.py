@@ -1,0 +1,215 @@
+"""What programs search: studies, series and instances that are here, by their attributes.
+
+Every UID is a mapped one, every patient a pseudonym. What was lost or has expired is not here.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from appliance.archive.files import Folders
+from appliance.archive.reading import CatalogueReader
+
+Level = Literal["study", "series", "instance"]
+
+Keys = Mapping[str, Sequence[str]]
+"""By keyword of an attribute: the values of which one must match; in texts * stands for any
+characters and ? for one (PS3.4 C.2.2.2.4)."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyEntry:
+    """A study. Counts are of what is here."""
+
+    study: str
+    patient: str
+    """A pseudonym; empty if there is none."""
+    modalities: tuple[str, ...]
+    series: int
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesEntry:
+    """A series."""
+
+    series: str
+    study: str
+    patient: str
+    modality: str
+    instances: int
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceEntry:
+    """An instance."""
+
+    instance: str
+    series: str
+    study: str
+    patient: str
+    modality: str
+    sop_class: str
+    number: int | None
+    """Instance Number."""
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldPicture:
+    """A picture on the disk."""
+
+    file: Path
+    instance: str
+    series: str
+    study: str
+    frame: int
+    """From 1, also if it is the only one; 0: the animation of several."""
+    width: int
+    height: int
+
+    @property
+    def suffix(self) -> str:
+        """Of the file: one of `files.PICTURE_SUFFIXES`."""
+        return self.file.suffix
+
+
+_HERE: Final = "file IN ('held', 'dropped')"
+_SELECT: Final[Mapping[Level, str]] = {
+    "study": (
+        "SELECT uid, ifnull(patient, ''), (SELECT group_concat(DISTINCT modality) FROM series"
+        " WHERE study = studies.id), (SELECT count(*) FROM series WHERE study = studies.id),"
+        " held - expired FROM studies WHERE held > expired"
+    ),
+    "series": (
+        "SELECT series.uid, studies.uid, ifnull(patient, ''), modality,"
+        f" (SELECT count(*) FROM instances WHERE series = series.id AND {_HERE})"
+        " FROM series JOIN studies ON studies.id = series.study"
+        f" WHERE EXISTS (SELECT 1 FROM instances WHERE series = series.id AND {_HERE})"
+    ),
+    "instance": (
+        "SELECT instances.uid, series.uid, studies.uid, ifnull(patient, ''), modality, sop_class,"
+        " number, frames FROM instances JOIN series ON series.id = instances.series"
+        f" JOIN studies ON studies.id = instances.study WHERE {_HERE}"
+    ),
+}
+_ORDER: Final[Mapping[Level, str]] = {
+    "study": "studies.id",
+    "series": "series.id",
+    "instance": "instances.id",
+}
+_PICTURES: Final = (
+    "SELECT series.uid, instances.uid, frame, suffix, width, height, frame = 0 AND EXISTS"
+    " (SELECT 1 FROM pictures AS still WHERE still.instance = instances.id AND still.frame > 0)"
+    " FROM studies"
+    " JOIN instances ON instances.study = studies.id JOIN series ON series.id = instances.series"
+    " JOIN pictures ON pictures.instance = instances.id WHERE studies.uid = ?{}"
+    " ORDER BY series.id, number, instances.id, frame, suffix"
+)
+_OF_SERIES: Final = ("SeriesInstanceUID", "Modality")
+_COLUMNS: Final = {
+    "PatientID": "studies.patient",
+    "StudyInstanceUID": "studies.uid",
+    "ModalitiesInStudy": "modality",
+    "SeriesInstanceUID": "series.uid",
+    "Modality": "series.modality",
+    "SOPInstanceUID": "instances.uid",
+    "SOPClassUID": "sop_class",
+    "InstanceNumber": "number",
+}
+_TEXTS: Final = ("PatientID", "ModalitiesInStudy", "Modality")
+_ABOVE: Final = frozenset(("PatientID", "StudyInstanceUID", "ModalitiesInStudy", *_OF_SERIES))
+KEYS: Final[Mapping[Level, frozenset[str]]] = {
+    "study": _ABOVE,
+    "series": _ABOVE,
+    "instance": frozenset(_COLUMNS),
+}
+"""What may be searched by at each level."""
+
+
+class Index(CatalogueReader):
+    """Searches the catalogue. Every method raises CatalogueFailed."""
+
+    def find_studies(self, keys: Keys, limit: int, offset: int = 0) -> tuple[StudyEntry, ...]:
+        """Studies in the order in which they came."""
+        return tuple(
+            StudyEntry(study, patient, _words(modalities), series, instances)
+            for study, patient, modalities, series, instances in self._found(
+                "study", keys, limit, offset
+            )
+        )
+
+    def find_series(self, keys: Keys, limit: int, offset: int = 0) -> tuple[SeriesEntry, ...]:
+        """Series in the order in which they came."""
+        return tuple(SeriesEntry(*row) for row in self._found("series", keys, limit, offset))
+
+    def find_instances(self, keys: Keys, limit: int, offset: int = 0) -> tuple[InstanceEntry, ...]:
+        """Instances in the order in which they came."""
+        return tuple(InstanceEntry(*row) for row in self._found("instance", keys, limit, offset))
+
+    def find_pictures(
+        self, folders: Folders, study: str, series: str = "", instance: str = ""
+    ) -> tuple[HeldPicture, ...]:
+        """The pictures of a study, of one of its series or instances, in order."""
+        below = "".join(
+            (" AND series.uid = ?" * bool(series), " AND instances.uid = ?" * bool(instance))
+        )
+        values = [study, *filter(None, (series, instance))]
+        with self._reading() as connection:
+            rows = connection.execute(_PICTURES.format(below), values).fetchall()
+        return tuple(
+            HeldPicture(
+                folders.picture(study, in_series, of_instance, frame or None, suffix),
+                of_instance,
+                in_series,
+                study,
+                frame or (0 if moves else 1),
+                width,
+                height,
+            )
+            for in_series, of_instance, frame, suffix, width, height, moves in rows
+        )
+
+    def _found(
+        self, level: Level, keys: Keys, limit: int, offset: int
+    ) -> Iterator[tuple[Any, ...]]:
+        statement, values = query(level, keys)
+        with self._reading() as connection:
+            rows = connection.execute(statement, (*values, limit, offset)).fetchall()
+        return iter(rows)
+
+
+def query(level: Level, keys: Keys) -> tuple[str, list[str]]:
+    """The SELECT of a search and its values, but for those of LIMIT and OFFSET."""
+    conditions, values = [_SELECT[level]], list[str]()
+    for keyword, wanted in keys.items():
+        if keyword not in KEYS[level]:
+            raise ValueError(f"{keyword} is no key at {level} level")
+        conditions.append(_condition(level, keyword, wanted))
+        values += map(_pattern, wanted)
+    if level == "instance" and "SOPInstanceUID" in keys:
+        # There is an index over the UIDs of each study, and none over all.
+        conditions.append("instances.study IN (SELECT id FROM studies)")
+    return f"{' AND '.join(conditions)} ORDER BY {_ORDER[level]} LIMIT ? OFFSET ?", values
+
+
+def _condition(level: Level, keyword: str, wanted: Sequence[str]) -> str:
+    column = _COLUMNS[keyword]
+    test = " OR ".join(f"{column} {_comparison(keyword, value)} ?" for value in wanted)
+    if keyword == "ModalitiesInStudy" or (level == "study" and keyword in _OF_SERIES):
+        return f"studies.id IN (SELECT study FROM series WHERE {test})"
+    return f"({test})"
+
+
+def _comparison(keyword: str, value: str) -> str:
+    return "GLOB" if keyword in _TEXTS and set(value) & set("*?") else "="
+
+
+def _pattern(value: str) -> str:
+    """For GLOB, which knows one more character than DICOM."""
+    return value.replace("[", "[[]") if set(value) & set("*?") else value
+
+
+def _words(text: str | None) -> tuple[str, ...]:
+    return tuple(sorted(filter(None, (text or "").split(","))))
