@@ -55,7 +55,7 @@ _STATIC: Final = {
 OPEN: Final = frozenset(("/", "/health", "/live", *(f"/{name}" for name in _STATIC)))
 """What is there by HTTP, without login."""
 
-LONGEST_PATH: Final = 200
+LONGEST_PATH: Final = 1000
 """Characters; every address of ours is shorter."""
 
 STREAMS: Final = 64

@@ -18,6 +18,8 @@ from appliance.health.verdict import Verdict, read_verdict
 from appliance.panel import metrics
 from appliance.panel.app import Sources, application
 from appliance.panel.certificates import Certificates
+from appliance.panel.dicomweb import services
+from appliance.panel.dicomweb.services import Archive
 from appliance.panel.live import Look
 from appliance.panel.server import listening, serve
 from appliance.panel.shelf import Shelf
@@ -32,7 +34,8 @@ LOGGER = logging.getLogger(__name__)
 def machine_routes(sources: Sources) -> Sequence[BaseRoute]:
     """The routes for programs: each module of them adds its own here."""
     guard = partial(with_token, sources.tell)
-    return [*metrics.routes(sources.look, guard)]
+    archive = Archive(sources.shelf.folders, sources.shelf.album)
+    return [*metrics.routes(sources.look, guard), *services.routes(archive, guard)]
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,13 @@ from pathlib import Path
 
 from appliance.archive.album import Album
 from appliance.archive.files import Folders
+from appliance.archive.index import Index
 from appliance.archive.records import CatalogueFailed
 from appliance.archive.requests import Requests, RequestsFailed
+
+
+class Reading(Album, Index):
+    """The catalogue, for people and for programs."""
 
 
 class Shelf:
@@ -16,11 +21,11 @@ class Shelf:
 
     def __init__(self, data: Path) -> None:
         self.folders = Folders(data)
-        self._album: Album | None = None
+        self._album: Reading | None = None
         self._inode = 0
         self._opening = threading.Lock()
 
-    def album(self) -> Album:
+    def album(self) -> Reading:
         """The catalogue to read. Raises CatalogueFailed."""
         with self._opening:
             try:
@@ -32,7 +37,7 @@ class Shelf:
                 if self._album is not None:
                     self._album.close()
                 self._album, self._inode = None, inode
-                self._album = Album.of_file(self.folders.catalogue)
+                self._album = Reading.of_file(self.folders.catalogue)
             return self._album
 
     @contextmanager

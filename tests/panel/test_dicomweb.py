@@ -28,6 +28,8 @@ from appliance.archive.files import Folders
 from appliance.archive.index import Index
 from appliance.panel.dicomweb.attributes import ATTRIBUTES
 from appliance.panel.dicomweb.services import Archive, Endpoint, routes
+from appliance.panel.serving import machine_routes
+from tests.panel.houses import TOKEN, House
 from tests.unit.archive.material import STUDY, arrive, instance, render_all
 
 CR = "2.25.2"
@@ -323,6 +325,26 @@ def test_nobody_gets_past_the_guard(archive: Archive) -> None:
     values = {"study": STUDY, "series": SERIES, "instance": "2.25.1.1.1", "frames": "1"}
     for route in guarded:
         assert shut.get(route.path.format(**values)).status_code == 401
+
+
+def test_behind_the_page_a_token_is_needed(tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.fill(2, 2)
+    house.machines = machine_routes(house.sources())
+    longest = "/".join(f"{name}/2.25.{'1' * 59}" for name in ("studies", "series", "instances"))
+    token = {"Authorization": f"Bearer {TOKEN}"}
+    for path, status in (
+        ("/dicomweb/studies", 200),
+        ("/dicomweb/studies/2.25.1/series/2.25.1.1/thumbnail", 200),
+        (f"/dicomweb/{longest}/frames/1,2,3/rendered", 404),
+        ("/metrics", 200),
+    ):
+        assert house.client().get(path).status_code == 401
+        assert house.technician().get(path).status_code == 401, "a login is no token"
+        assert house.client().get(path, headers=token).status_code == status
+        assert house.client(secure=False).get(path, headers=token).status_code == 404
+    studies = house.client().get("/dicomweb/studies", headers=token).json()
+    assert studies[0]["00081190"]["Value"] == ["https://netty/dicomweb/studies/2.25.1"]
 
 
 def test_without_a_catalogue_it_is_told(tmp_path: Path) -> None:
