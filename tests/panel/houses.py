@@ -2,6 +2,7 @@
 
 import socket
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -76,13 +77,17 @@ class House:
         """Put studies with pictures into the archive, and a retrieval that runs."""
         self.folders.data.mkdir(parents=True, exist_ok=True)
         self.folders.prepare()
-        catalogue = Catalogue.open(self.folders.catalogue)
+        began = time.time() - 12
+        catalogue = Catalogue.open(self.folders.catalogue, clock=lambda: began)
         for study in range(1, studies + 1):
+            count = 2 * pictures if study == studies else pictures
+            listed = frozenset(f"2.25.{study}.1.{number}" for number in range(1, count + 1))
+            catalogue.list_study(f"2.25.{study}", "main", listed)
+            retrieval = catalogue.begin_retrieval(f"2.25.{study}", "main", "move", count)
             for number in range(1, pictures + 1):
                 self._store(catalogue, study, number, pictures)
-        listed = frozenset(f"2.25.{studies}.1.{number}" for number in range(1, pictures + 40))
-        catalogue.list_study(f"2.25.{studies}", "main", listed)
-        catalogue.begin_retrieval(f"2.25.{studies}", "main", "move", 39)
+            if study < studies:
+                catalogue.end_retrieval(retrieval, "complete", "", pictures, None)
         for severity, subject, text in (
             ("info", "box", "started, listening on port 11112"),
             ("warning", "ward", "ward (192.0.2.7:104): nothing answers on that port"),

@@ -8,7 +8,7 @@ from appliance.health.state import Facts, state
 from appliance.health.verdict import Verdict, unknown
 
 SENTENCE = "ward (192.0.2.7:104): nothing answers on that port"
-DOWN = RemoteReport("ward", 1.7e9, 1.8e9, SENTENCE)
+DOWN = RemoteReport("ward", time.time() - 10_000, time.time() - 60, SENTENCE)
 
 FACTS: dict[str, Facts] = {
     "working": Facts(),

@@ -14,6 +14,22 @@ if (main && window.EventSource) {
   source.onerror = () => main.classList.add("stale");
 }
 
+const waiting = document.querySelector("main[data-again]");
+if (waiting) {
+  const look = async () => {
+    const answer = await fetch(location.href).catch(() => null);
+    if (answer && (answer.redirected || !answer.ok)) return location.reload();
+    if (answer) {
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      const main = page.querySelector("main");
+      waiting.innerHTML = main.innerHTML;
+      if (!main.dataset.again) return;
+    }
+    setTimeout(look, 1000 * waiting.dataset.again);
+  };
+  setTimeout(look, 1000 * waiting.dataset.again);
+}
+
 const picture = document.querySelector("img.large");
 if (picture) {
   const ways = { ArrowLeft: "prev", ArrowRight: "next" };
