@@ -115,7 +115,9 @@ class Service:
         self._intake = Intake(suspended=self._suspended)
         self._heartbeats = Heartbeats()
         self._rejections: dict[str, float] = {}
-        self._rendering = Rendering.of(self.catalogue, self._folders, settings.images)
+        self._rendering = Rendering.of(
+            self.catalogue, self._folders, settings.images, settings.masks
+        )
         self._storage = Storage(
             self._folders,
             self.catalogue,

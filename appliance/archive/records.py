@@ -91,6 +91,8 @@ class RenderOutcome:
     reason: str = ""
     """Why there is no picture, in a sentence; for `rendered`, a remark or nothing."""
     pictures: tuple[PictureRow, ...] = ()
+    rewritten: tuple[str, int] | None = None
+    """Transfer syntax and bytes of the DICOM file, if it was written anew."""
     drop_dicom: bool = False
     """Remove the DICOM file once the pictures are registered; only ever done if `rendered`."""
 

@@ -259,6 +259,11 @@ class Rows:
             "UPDATE instances SET picture = ?, reason = ?, file = ? WHERE id = ?",
             (outcome.state, outcome.reason, "dropped" if drop else "held", job.key),
         )
+        if outcome.rewritten is not None:
+            connection.execute(
+                "UPDATE instances SET transfer_syntax = ?, bytes = ? WHERE id = ?",
+                (*outcome.rewritten, job.key),
+            )
         stale = set(old).difference((frame, suffix) for _, frame, suffix, *_ in new)
         if not drop and not stale:
             return None

@@ -3,9 +3,20 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from appliance.images.encode import Encoding
+from appliance.settings.model import Mask
+
+
+@dataclass(frozen=True, slots=True)
+class BurnedIn:
+    """What is done about text in pixels: the settings' rules, and whether what no rule covers,
+    although it says that it has text, is held back."""
+
+    masks: tuple[Mask, ...] = ()
+    hold: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +29,7 @@ class Orders:
     frame_pixels: int
     frames: int
     overlays: bool
+    burned_in: BurnedIn = field(default_factory=BurnedIn)
 
     def line(self) -> str:
         """The orders as one argument of a command line."""
@@ -31,6 +43,8 @@ class Orders:
                 "frame_pixels": self.frame_pixels,
                 "frames": self.frames,
                 "overlays": self.overlays,
+                "masks": [asdict(mask) for mask in self.burned_in.masks],
+                "hold": self.burned_in.hold,
             }
         )
 
@@ -45,4 +59,11 @@ class Orders:
             frame_pixels=told["frame_pixels"],
             frames=told["frames"],
             overlays=told["overlays"],
+            burned_in=BurnedIn(tuple(map(_mask, told["masks"])), told["hold"]),
         )
+
+
+def _mask(told: dict[str, Any]) -> Mask:
+    for key in ("blank", "keep"):
+        told[key] = tuple(tuple(rectangle) for rectangle in told[key])
+    return Mask(**told)

@@ -21,7 +21,7 @@ from typing import Any, Final
 from appliance.archive.files import ANIMATION_SUFFIX, Folders
 from appliance.archive.records import PictureRow, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
-from appliance.images.orders import Orders
+from appliance.images.orders import BurnedIn, Orders
 from appliance.images.worker_process import POLL, Died, Hung, WorkerProcess
 
 OnOutcome = Callable[[Sequence[RenderOutcome]], None]
@@ -71,6 +71,7 @@ class RenderPool:
         bounds: Bounds | None = None,
         drop_dicom: bool = False,
         overlays: bool = True,
+        burned_in: BurnedIn | None = None,
     ) -> None:
         self._folders = folders
         self._encoding = encoding
@@ -78,6 +79,7 @@ class RenderPool:
         self._bounds = bounds or Bounds()
         self._drop_dicom = drop_dicom
         self._overlays = overlays
+        self._burned_in = burned_in or BurnedIn()
         self._changed = threading.Condition()
         self._queue: deque[_Attempt] = deque()
         self._in_flight = 0
@@ -237,6 +239,7 @@ class _Supervisor:
             frame_pixels=pool._bounds.frame_pixels,
             frames=pool._bounds.frames,
             overlays=pool._overlays,
+            burned_in=pool._burned_in,
         )
         self._postponed = 0
         self.worker: WorkerProcess | None = None
@@ -308,6 +311,7 @@ class _Supervisor:
                 PictureRow(frame, width, height, size, suffix)
                 for frame, width, height, size, suffix in result["pictures"]
             ),
+            rewritten=tuple(result["rewritten"]) if result.get("rewritten") else None,
             drop_dicom=self._pool._drop_dicom and result["state"] == "rendered",
         )
 

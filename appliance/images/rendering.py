@@ -14,8 +14,9 @@ from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.files import Folders
 from appliance.archive.records import RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
+from appliance.images.orders import BurnedIn
 from appliance.images.pool import Bounds, RenderPool
-from appliance.settings.model import Images
+from appliance.settings.model import Images, Mask
 
 LOGGER = logging.getLogger(__name__)
 
@@ -36,7 +37,12 @@ class Rendering:
     """Keeps the render pool busy with what the catalogue has queued."""
 
     def __init__(
-        self, catalogue: Catalogue, folders: Folders, encoding: Encoding, images: Images
+        self,
+        catalogue: Catalogue,
+        folders: Folders,
+        encoding: Encoding,
+        images: Images,
+        masks: tuple[Mask, ...] = (),
     ) -> None:
         self._catalogue = catalogue
         self._in_flight: set[tuple[int, int]] = set()
@@ -55,14 +61,16 @@ class Rendering:
             ),
             drop_dicom=not images.keep_dicom,
             overlays=images.overlays,
+            burned_in=BurnedIn(masks, hold=images.burned_in == "hold"),
         )
 
     @classmethod
-    def of(cls, catalogue: Catalogue, folders: Folders, images: Images) -> "Rendering":
+    def of(
+        cls, catalogue: Catalogue, folders: Folders, images: Images, masks: tuple[Mask, ...] = ()
+    ) -> "Rendering":
         """Return the rendering that the settings describe."""
-        return cls(
-            catalogue, folders, Encoding(images.format, images.quality, images.animation), images
-        )
+        encoding = Encoding(images.format, images.quality, images.animation)
+        return cls(catalogue, folders, encoding, images, masks)
 
     def start(self) -> None:
         """Start to render what is queued."""

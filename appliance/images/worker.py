@@ -8,6 +8,7 @@ its pictures are durable under their final names.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import resource
@@ -28,6 +29,7 @@ from appliance.archive.files import (
 )
 from appliance.images.animation import Reel
 from appliance.images.encode import NotEncodable, encode, obstacle
+from appliance.images.masking import Masking
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
 
@@ -109,6 +111,8 @@ class Worker:
         self._folders = Folders(Path(orders.data))
         self._encoding = orders.encoding
         limits = Limits(frame_pixels=orders.frame_pixels, frames=orders.frames)
+        self._limits = limits
+        self._masking = Masking(orders.burned_in.masks, orders.burned_in.hold)
         self._renderer = Renderer(limits, overlays=orders.overlays, progress=self._tell)
         self._told = 0.0
         self._obstacle = obstacle(orders.encoding.format)
@@ -135,7 +139,9 @@ class Worker:
         mark = pictures.mark()
         rows: list[Row] = []
         remarks: dict[str, None] = {}
+        rewritten: tuple[str, int] | None = None
         try:
+            rewritten = self._mask(job)
             with self._reel(job) as reel:
                 for picture in self._pictures(job):
                     rows.append(self._write(job, picture, pictures))
@@ -148,8 +154,19 @@ class Worker:
             raise
         except BaseException as error:
             self._take_back(job, rows, pictures, mark)
-            return _refused(error)
-        return {"state": "rendered", "reason": " ".join(filter(None, remarks)), "pictures": rows}
+            return {**_refused(error), "rewritten": rewritten}
+        reason = " ".join(filter(None, remarks))
+        return {"state": "rendered", "reason": reason, "pictures": rows, "rewritten": rewritten}
+
+    def _mask(self, job: Sequence[str]) -> tuple[str, int] | None:
+        """Black out the text in the pixels of a job's file; a full disk is no fault of the job."""
+        path = self._folders.dicom_file(*job)
+        try:
+            return self._masking.file(path, self._limits, self._tell)
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+                raise Unwritable(f"Pictures cannot be written: {error.strerror}.") from error
+            raise
 
     def _pictures(self, job: Sequence[str]) -> Iterator[Picture]:
         return self._renderer.file(self._folders.dicom_file(*job))

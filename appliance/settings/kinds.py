@@ -264,6 +264,32 @@ def _nature(written: object) -> str:
             return describe(written)
 
 
+class Rectangle(Kind[tuple[int, int, int, int]]):
+    """A rectangle of pixels: left, top, width, height, counted from the upper left corner."""
+
+    __slots__ = ()
+
+    @property
+    def expected(self) -> str:
+        """What may be written."""
+        return "left, top, width and height in pixels in quotes, such as 0,0,1024,64"
+
+    def read(self, written: object) -> tuple[int, int, int, int]:
+        """Return the four numbers."""
+        text = halfwidth(written) if isinstance(written, str) else ""
+        numbers = [each.strip() for each in text.split(",")]
+        if len(numbers) != 4 or not all(re.fullmatch("[0-9]{1,5}", each) for each in numbers):
+            raise self.mistake(written, f"write {self.expected}")
+        left, top, width, height = map(int, numbers)
+        if not width or not height:
+            raise self.mistake(written, "write a width and a height of 1 pixel or more")
+        return left, top, width, height
+
+    def write(self, value: tuple[int, int, int, int]) -> str:
+        """Return the TOML text."""
+        return quoted(",".join(map(str, value)))
+
+
 class Name(Text):
     """A name that people and the command line use."""
 

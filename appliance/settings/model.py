@@ -32,6 +32,7 @@ from appliance.settings.kinds import (
     PatientID,
     Pem,
     Pseudonym,
+    Rectangle,
     Whole,
 )
 from appliance.settings.passwords import PasswordHash, TokenHash
@@ -62,6 +63,7 @@ DeidentifyOption = Literal[
     "clean_structured_content",
     "clean_graphics",
 ]
+BurnedIn = Literal["hold", "show"]
 Language = Literal["ja", "en"]
 
 KEY = "setting"
@@ -637,6 +639,15 @@ class Images:
             "unrecognizable.",
         ),
     )
+    burned_in: BurnedIn = field(
+        default="hold",
+        metadata=_means(
+            Choice.of(BurnedIn),
+            "What becomes of an image that says there is text burned into its pixels (Burned In "
+            "Annotation YES) and that no rule for masks covers. hold: it gets no picture, and the "
+            "reason is kept. show: it is shown as it is.",
+        ),
+    )
     recipients: str | None = field(
         default=None,
         metadata=_means(
@@ -682,6 +693,57 @@ class Images:
         metadata=_means(
             Whole(1, 1_000_000),
             "The most frames an image may have for pictures to be made of it.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Mask:
+    """Where images of one make have text in their pixels. Read before the rules that come with it.
+
+    The first rule whose keys are all those of an image blacks it out, in the picture and in the
+    DICOM file that is kept. A * stands for any text. A rule that says nothing to black out says
+    that these images have no text in them.
+    """
+
+    manufacturer: str | None = field(
+        default=None,
+        metadata=_means(Name(), "Manufacturer (0008,0070). Absent: any.", sample="ACME Medical*"),
+    )
+    model: str | None = field(
+        default=None,
+        metadata=_means(
+            Name(), "Manufacturer's Model Name (0008,1090). Absent: any.", sample="Scan 3000"
+        ),
+    )
+    modality: str | None = field(
+        default=None, metadata=_means(Name(), "Modality (0008,0060). Absent: any.", sample="US")
+    )
+    rows: int | None = field(
+        default=None,
+        metadata=_means(Whole(1, 65535), "Rows (0028,0010). Absent: any number.", sample=768),
+    )
+    columns: int | None = field(
+        default=None,
+        metadata=_means(Whole(1, 65535), "Columns (0028,0011). Absent: any number.", sample=1024),
+    )
+    blank: tuple[tuple[int, int, int, int], ...] = field(
+        default=(),
+        metadata=_means(ListOf(Rectangle()), "The rectangles that are blacked out."),
+    )
+    keep: tuple[tuple[int, int, int, int], ...] = field(
+        default=(),
+        metadata=_means(
+            ListOf(Rectangle()),
+            "The rectangles outside of which all is blacked out. Empty: blank says what.",
+        ),
+    )
+    regions: bool = field(
+        default=False,
+        metadata=_means(
+            Flag(),
+            "Whether the image's own regions (Sequence of Ultrasound Regions) are such rectangles, "
+            "too. An image without regions is then not covered.",
         ),
     )
 
@@ -739,6 +801,7 @@ class Settings:
     query: Query = field(default=Query(), metadata=_table(Table(Query)))
     watch: tuple[Watch, ...] = field(default=(), metadata=_table(Tables(Watch)))
     images: Images = field(default=Images(), metadata=_table(Table(Images)))
+    masks: tuple[Mask, ...] = field(default=(), metadata=_table(Tables(Mask), key="mask"))
     storage: Storage = field(default=Storage(), metadata=_table(Table(Storage)))
 
     def remote(self, name: str) -> RemoteAE:

@@ -13,13 +13,16 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from pydicom import dcmread
 from pydicom.uid import JPEGLosslessSV1, RLELossless
 
 from appliance.archive.files import Folders
 from appliance.archive.records import RenderJob, RenderOutcome
 from appliance.images.decoders import samples
 from appliance.images.encode import Encoding
+from appliance.images.orders import BurnedIn
 from appliance.images.pool import Bounds, RenderPool
+from appliance.settings.model import Mask
 from tests.unit.render import made
 
 STUDY, SERIES = "2.25.2", "2.25.3"
@@ -477,3 +480,21 @@ def test_dicom_files_are_to_be_dropped_only_if_rendered(archive: Archive) -> Non
         assert archive.folders.dicom_file(STUDY, SERIES, "1.0").exists()
     finally:
         one.close(5)
+
+
+def test_text_in_pixels_is_blacked_out_before_the_picture(archive: Archive) -> None:
+    rule = Mask(modality="OT", columns=64, blank=((0, 0, 64, 8),))
+    held = made.grey(IMAGE[:, :48], BurnedInAnnotation="YES")
+    one = RenderPool(1, Encoding("png"), archive.folders, archive.note, burned_in=BurnedIn((rule,)))
+    try:
+        one.submit([archive.job("1.1"), archive.job("1.2", held)])
+        found = archive.wait(2)
+    finally:
+        one.close(5)
+    path = archive.folders.dicom_file(STUDY, SERIES, "1.1")
+    assert found["1.1"].rewritten == ("1.2.840.10008.1.2.1", path.stat().st_size)
+    assert not dcmread(path).pixel_array[:8].any()
+    picture = archive.folders.picture(STUDY, SERIES, "1.1", None, ".png")
+    assert not np.asarray(Image.open(picture))[:8].any()
+    assert (found["1.2"].state, found["1.2"].pictures) == ("none", ())
+    assert "Held back" in found["1.2"].reason

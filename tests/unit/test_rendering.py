@@ -13,6 +13,7 @@ from appliance.archive.files import Folders
 from appliance.archive.records import PictureRow, RenderJob, RenderOutcome
 from appliance.images import rendering as module
 from appliance.images.encode import Encoding
+from appliance.images.orders import BurnedIn
 from appliance.images.pool import Bounds
 from appliance.images.rendering import Rendering
 from appliance.settings.model import Images
@@ -59,9 +60,10 @@ class FakePool:
         bounds: Bounds,
         drop_dicom: bool,
         overlays: bool,
+        burned_in: BurnedIn,
     ) -> None:
         self.processes, self.drop_dicom, self.encoding = processes, drop_dicom, encoding
-        self.bounds, self.overlays = bounds, overlays
+        self.bounds, self.overlays, self.burned_in = bounds, overlays, burned_in
         self.submitted: list[RenderJob] = []
         self.pending: list[RenderJob] = []
         self.alive, self.stalled, self.obstacle, self.closed = True, 0.0, "", False
@@ -128,6 +130,7 @@ def test_the_settings_reach_the_pool(pool: FakePool) -> None:
     assert (pool.processes, pool.drop_dicom, pool.overlays) == (2, True, False)
     assert (pool.bounds.frame_pixels, pool.bounds.frames) == (3_000_000, 7)
     assert pool.encoding == Encoding("jpeg", 77, animation=False)
+    assert pool.burned_in == BurnedIn((), hold=True)
 
 
 def test_what_is_queued_is_rendered_once_and_no_more_than_there_is_room_for(

@@ -13,6 +13,7 @@ from appliance.settings.model import (
     Images,
     ListOf,
     LocalAE,
+    Mask,
     Network,
     Panel,
     Query,
@@ -39,6 +40,7 @@ CLASSES = (
     Timeouts,
     Watch,
     Images,
+    Mask,
     Storage,
 )
 FIELDS = [(model, of) for model in CLASSES for of in fields(model)]

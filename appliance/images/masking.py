@@ -1,0 +1,166 @@
+"""Text that is burned into pixels is blacked out, in the DICOM file itself, before its pictures.
+
+The file is written anew, frame by frame, uncompressed in Explicit VR Little Endian: whatever else
+then is made of it, pictures included, has no text in it. A frame at a time is in memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+from pydicom import Dataset, FileDataset, dcmread, dcmwrite
+from pydicom.uid import UID, ExplicitVRLittleEndian
+
+from appliance.archive.files import PendingFile, sync_directories
+from appliance.images.deidentify import regions
+from appliance.images.deidentify.elements import EXPLICIT_LITTLE
+from appliance.images.deidentify.regions import Blank
+from appliance.images.render.decode import Frame, Frames
+from appliance.images.render.limits import Limits
+from appliance.images.render.pipeline import frames_of
+from appliance.images.render.refusal import NoPicture, Undecodable
+from appliance.images.render.source import opened
+from appliance.settings.model import Mask
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+HELD: Final = (
+    "Held back: the image says that text is burned into its pixels, and no mask rule covers it."
+)
+_PIXELS: Final = 0x7FE00010
+_LONGEST: Final = 0xFFFFFFFE
+_UNREADABLE: Final = (ValueError, KeyError, AttributeError, TypeError, EOFError)
+"""What pydicom raises over broken bytes; InvalidDicomError is not among it, as force is given."""
+_BEHIND: Final = 0x7FE00000
+
+
+@dataclass(frozen=True, slots=True)
+class Masking:
+    """What is done about text in pixels.
+
+    rules: those of the settings; hold: whether an image that says it has text, and that no rule
+    covers, is held back
+    """
+
+    rules: tuple[Mask, ...] = ()
+    hold: bool = True
+
+    def file(
+        self, path: Path, limits: Limits, progress: Callable[[], None] = lambda: None
+    ) -> tuple[str, int] | None:
+        """Mask the image in a DICOM file, if a rule covers it and it has not been done yet.
+
+        Returns transfer syntax and bytes of a file that was masked, now or before, and None for
+        one that is as it was. Raises NoPicture for an image that is held back, Undecodable if its
+        pixels cannot be decoded, OSError if the file cannot be read or written.
+        """
+        try:
+            dataset = dcmread(path, stop_before_pixels=True, force=True)
+            if "Rows" not in dataset:
+                return None
+            if regions.cleaned(dataset):
+                return str(dataset.file_meta.TransferSyntaxUID), path.stat().st_size
+            blank, declared = regions.blank(dataset, self.rules), regions.declared(dataset)
+        except _UNREADABLE as error:
+            raise Undecodable(
+                f"It cannot be told whether there is text in the pixels ({type(error).__name__})."
+            ) from None
+        if blank is None and declared and self.hold:
+            raise NoPicture(HELD)
+        if blank is None or not (blank.blank or blank.keep):
+            return None
+        frames = frames_of(opened(path, limits), limits, progress)
+        return str(ExplicitVRLittleEndian), _rewrite(path, dataset, frames, blank)
+
+
+def _rewrite(path: Path, dataset: FileDataset, frames: Frames, blank: Blank) -> int:
+    """Write the file anew, its pixels masked; return its size."""
+    layout = frames.layout
+    if layout.format.allocated < 8:
+        raise Undecodable("Pixels of 1 bit cannot be masked.")
+    masked = _mask(blank, layout.rows, layout.columns)
+    shown = iter(frames)
+    first = next(shown)
+    size = first.samples.nbytes * layout.frames
+    if size > _LONGEST:
+        raise Undecodable("The image is too large to be masked: 4 GiB uncompressed.")
+    _describe(dataset, first)
+    with PendingFile.create(path) as pending:
+        vr = b"OF" if layout.floating else b"OW"
+        tag = frames.source.pixel_tag or _PIXELS
+        head = EXPLICIT_LITTLE.head(tag, vr, size + size % 2)
+        pending.write([_encoded(dataset), head])
+        for frame in chain((first,), shown):
+            pending.write([_blanked(frame, masked)])
+        pending.write([bytes(size % 2)])
+        sync_directories(pending.settle())
+        return pending.size
+
+
+def _mask(blank: Blank, rows: int, columns: int) -> Array:
+    """True where a pixel is blacked out, as (rows, columns)."""
+    masked = np.full((rows, columns), bool(blank.keep))
+    for left, top, width, height in blank.keep:
+        masked[top : top + height, left : left + width] = False
+    for left, top, width, height in blank.blank:
+        masked[top : top + height, left : left + width] = True
+    return masked
+
+
+def _blanked(frame: Frame, masked: Array) -> bytes:
+    """The samples of a frame, little endian and pixel by pixel, black where they are masked."""
+    samples = np.array(frame.samples, dtype=frame.samples.dtype.newbyteorder("<"))
+    samples[masked] = _black(frame)
+    return samples.tobytes()
+
+
+def _black(frame: Frame) -> Any:
+    """The cell, or the three cells, of a black pixel."""
+    if frame.photometric.startswith("YBR"):
+        chroma = 1 << (frame.format.stored - 1) << frame.format.shift
+        return 0, chroma, chroma
+    if frame.samples.dtype.kind == "f":
+        return 0
+    low, high = frame.format.range
+    black = high if frame.photometric == "MONOCHROME1" else low
+    if not frame.photometric.startswith("MONOCHROME"):
+        black = 0
+    bits = (1 << frame.format.stored) - 1
+    return (black & bits) << frame.format.shift
+
+
+def _describe(dataset: Dataset, frame: Frame) -> None:
+    """Say what the pixels are now, and that nothing is burned into them."""
+    stored = frame.format
+    dataset.PhotometricInterpretation = frame.photometric
+    if frame.samples.dtype.kind != "f":
+        dataset.BitsAllocated, dataset.BitsStored = stored.allocated, stored.stored
+        dataset.HighBit = stored.high
+    if frame.samples.ndim > 2:
+        dataset.PlanarConfiguration = 0
+    dataset.BurnedInAnnotation = "NO"
+    code = Dataset()
+    code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = regions.CLEAN_PIXELS
+    said = list(dataset.get("DeidentificationMethodCodeSequence") or ())
+    dataset.DeidentificationMethodCodeSequence = [*said, code]
+    for tag in [element.tag for element in dataset if element.tag >= _BEHIND]:
+        del dataset[tag]
+
+
+def _encoded(dataset: FileDataset) -> bytes:
+    """The file up to its pixels, in Explicit VR Little Endian."""
+    dataset.file_meta.TransferSyntaxUID = UID(ExplicitVRLittleEndian)
+    target = BytesIO()
+    try:
+        dcmwrite(target, dataset, enforce_file_format=True, little_endian=True, implicit_vr=False)
+    except (*_UNREADABLE, NotImplementedError) as error:
+        raise Undecodable(
+            f"The header cannot be written for the masked image ({type(error).__name__})."
+        ) from None
+    return target.getvalue()

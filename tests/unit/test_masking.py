@@ -1,0 +1,179 @@
+"""Text that is burned into pixels is blacked out, or the image is held back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pydicom import Dataset, dcmread
+from pydicom.uid import (
+    ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
+    JPEGBaseline8Bit,
+    RLELossless,
+)
+
+from appliance.images.deidentify.regions import shipped_rules
+from appliance.images.masking import HELD, Masking
+from appliance.images.render import Limits, NoPicture, render_file
+from appliance.settings.model import Mask
+
+from .render import made
+from .render.test_colour import jpeg
+
+ROWS, COLUMNS = 48, 64
+CLEAR = (8, 16, 40, 24)
+"""Left, top, width, height of what stays."""
+
+
+def region(left: int, top: int, right: int, bottom: int) -> Dataset:
+    item = Dataset()
+    item.RegionLocationMinX0, item.RegionLocationMinY0 = left, top
+    item.RegionLocationMaxX1, item.RegionLocationMaxY1 = right, bottom
+    return item
+
+
+def ultrasound(dataset: Dataset, **attributes: Any) -> Dataset:
+    dataset.Modality = "US"
+    left, top, width, height = CLEAR
+    last = left + width - 1, top + height - 1
+    dataset.SequenceOfUltrasoundRegions = [region(left, top, *last)]
+    for name, value in attributes.items():
+        setattr(dataset, name, value)
+    return dataset
+
+
+def inside() -> Any:
+    left, top, width, height = CLEAR
+    kept = np.zeros((ROWS, COLUMNS), bool)
+    kept[top : top + height, left : left + width] = True
+    return kept
+
+
+def noise(*shape: int, dtype: Any = np.uint8, high: int = 256) -> Any:
+    return np.random.default_rng(7).integers(1, high, shape, dtype)
+
+
+def masked(dataset: Dataset, path: Path, masking: Masking | None = None) -> Dataset:
+    made.saved(dataset, path)
+    told = (masking or Masking()).file(path, Limits())
+    assert told == (ExplicitVRLittleEndian, path.stat().st_size)
+    after = dcmread(path)
+    assert after.BurnedInAnnotation == "NO"
+    assert after.DeidentificationMethodCodeSequence[-1].CodeValue == "113101"
+    return after
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize("frames", [1, 3])
+def test_outside_of_ultrasound_regions_is_black(syntax: Any, frames: int, tmp_path: Path) -> None:
+    cells = noise(frames, ROWS, COLUMNS, 3) if frames > 1 else noise(ROWS, COLUMNS, 3)
+    dataset = ultrasound(made.colour(cells))
+    if syntax == RLELossless:
+        dataset.compress(RLELossless)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    after = masked(dataset, tmp_path / "us.dcm")
+    pixels = after.pixel_array
+    assert np.array_equal(pixels[..., inside(), :], cells[..., inside(), :])
+    assert not pixels[..., ~inside(), :].any()
+    assert after.PhotometricInterpretation == "RGB"
+    pictures = list(render_file(tmp_path / "us.dcm"))
+    assert len(pictures) == frames
+    assert all(not picture.pixels[~inside()].any() for picture in pictures)
+
+
+@pytest.mark.parametrize(
+    ("photometric", "cells", "black"),
+    [
+        ("MONOCHROME2", noise(ROWS, COLUMNS), 0),
+        ("MONOCHROME1", noise(ROWS, COLUMNS, dtype=np.uint16, high=4096), 4095),
+        ("MONOCHROME2", noise(ROWS, COLUMNS, dtype=np.int16, high=2000), -2048),
+    ],
+)
+def test_black_of_grey_images(photometric: str, cells: Any, black: int, tmp_path: Path) -> None:
+    stored = 8 if cells.dtype.itemsize == 1 else 12
+    dataset = ultrasound(made.grey(cells, stored, PhotometricInterpretation=photometric))
+    pixels = masked(dataset, tmp_path / "us.dcm").pixel_array
+    assert np.array_equal(pixels[inside()], cells[inside()])
+    assert np.unique(pixels[~inside()]).tolist() == [black]
+
+
+def test_black_of_compressed_colour(tmp_path: Path) -> None:
+    dataset = ultrasound(made.colour(noise(ROWS, COLUMNS, 3), "YBR_FULL_422"))
+    made.encapsulated(dataset, JPEGBaseline8Bit, [jpeg(noise(ROWS, COLUMNS, 3))])
+    before = [picture.pixels for picture in render_file(made.saved(dataset, tmp_path / "a.dcm"))]
+    after = masked(dataset, tmp_path / "us.dcm")
+    assert after.PhotometricInterpretation in ("RGB", "YBR_FULL")
+    (picture,) = render_file(tmp_path / "us.dcm")
+    assert not picture.pixels[~inside()].any()
+    difference = picture.pixels[inside()].astype(int) - before[0][inside()]
+    assert abs(difference).max() <= 2
+
+
+def test_big_endian_words_stay_what_they_are(tmp_path: Path) -> None:
+    cells = noise(ROWS, COLUMNS, dtype=np.uint16, high=4096)
+    dataset = ultrasound(made.grey(cells, 12))
+    dataset.PixelData = cells.astype(">u2").tobytes()
+    dataset.file_meta.TransferSyntaxUID = ExplicitVRBigEndian
+    dataset.set_original_encoding(False, False)
+    made.saved(dataset, tmp_path / "us.dcm")
+    assert Masking().file(tmp_path / "us.dcm", Limits())
+    pixels = dcmread(tmp_path / "us.dcm").pixel_array
+    assert np.array_equal(pixels[inside()], cells[inside()])
+
+
+def test_once_masked_is_not_masked_again(tmp_path: Path) -> None:
+    path = tmp_path / "us.dcm"
+    masked(ultrasound(made.grey(noise(ROWS, COLUMNS))), path)
+    once = path.read_bytes()
+    assert Masking().file(path, Limits()) == (ExplicitVRLittleEndian, len(once))
+    assert path.read_bytes() == once
+
+
+ACME = Mask(manufacturer="ACME*", model="Scan [1]", rows=ROWS, blank=((0, 0, COLUMNS, 10),))
+
+
+def test_rule_of_the_settings(tmp_path: Path) -> None:
+    made_by = {"Manufacturer": "Acme Medical", "ManufacturerModelName": "SCAN [1]"}
+    cells = noise(ROWS, COLUMNS)
+    own = Masking((ACME,))
+    dataset = made.grey(cells, BurnedInAnnotation="NO", **made_by)
+    pixels = masked(dataset, tmp_path / "a.dcm", own).pixel_array
+    assert not pixels[:10].any()
+    assert np.array_equal(pixels[10:], cells[10:])
+    for other in ({**made_by, "Rows": 24}, {**made_by, "ManufacturerModelName": "Scan 1"}):
+        path = made.saved(made.grey(cells, **other), tmp_path / "b.dcm")
+        assert own.file(path, Limits()) is None
+
+
+@pytest.mark.parametrize("regions", [[], [region(5, 5, 5, 5)], [Dataset()]])
+def test_what_no_rule_covers_is_held_back(regions: list[Dataset], tmp_path: Path) -> None:
+    dataset = ultrasound(made.grey(noise(ROWS, COLUMNS)), BurnedInAnnotation="YES")
+    dataset.SequenceOfUltrasoundRegions = regions
+    path = made.saved(dataset, tmp_path / "us.dcm")
+    with pytest.raises(NoPicture) as held:
+        Masking().file(path, Limits())
+    assert held.value.reason == HELD
+    assert Masking(hold=False).file(path, Limits()) is None
+
+
+def test_rule_may_say_that_there_is_no_text(tmp_path: Path) -> None:
+    dataset = made.grey(noise(ROWS, COLUMNS), BurnedInAnnotation="YES")
+    path = made.saved(dataset, tmp_path / "ot.dcm")
+    assert Masking((Mask(modality="OT"),)).file(path, Limits()) is None
+
+
+def test_image_that_says_nothing_or_no_is_left_alone(tmp_path: Path) -> None:
+    dataset = made.grey(noise(ROWS, COLUMNS))
+    path = made.saved(dataset, tmp_path / "ot.dcm")
+    assert Masking().file(path, Limits()) is None
+    declared = ultrasound(made.grey(noise(ROWS, COLUMNS)), BurnedInAnnotation="NO")
+    path = made.saved(declared, tmp_path / "us.dcm")
+    assert Masking().file(path, Limits()) is None
+
+
+def test_shipped_rules_are_for_ultrasound() -> None:
+    assert {rule.modality for rule in shipped_rules()} == {"US", "IVUS"}
