@@ -268,6 +268,12 @@ def _add_single_file(commands: Commands) -> None:
         metavar="CERTIFICATE.pem",
         help="who may undo it: what is removed goes along, encrypted; may be repeated",
     )
+    deidentify.add_argument(
+        "--explain", action="store_true", help="print what was done to each element"
+    )
+    deidentify.add_argument(
+        "--html", action="store_true", help="with --explain: as a page of HTML, not as text"
+    )
     _place_options(deidentify)
     reidentify = _command(
         commands, "reidentify", _reidentify, "Undo deidentify, for a recipient, with their key."
@@ -745,8 +751,22 @@ def _deidentify(options: argparse.Namespace) -> int:
         )
     except Malformed as error:
         raise Failed(f"{options.source}: {error}") from None
+    before = options.source.read_bytes() if options.explain or options.html else b""
     _write(options.target, data)
+    if before:
+        _explain(options, before, data)
     return 0
+
+
+def _explain(options: argparse.Namespace, before: bytes, after: bytes) -> None:
+    from appliance.images.deidentify import as_html, as_text, explain
+
+    chosen = options.option
+    lines = tuple(explain(before, after, chosen))
+    if options.html:
+        print(as_html(lines, " ".join((options.source.name, options.profile, *chosen))), end="")
+    else:
+        print(as_text(lines), end="")
 
 
 def _deidentifier(options: argparse.Namespace) -> Deidentifier:

@@ -8,6 +8,7 @@ from appliance.images.deidentify.deidentifier import Deidentifier, Header, Ident
 from appliance.images.deidentify.elements import Encoding, Malformed
 from appliance.images.deidentify.encrypted import reidentified
 from appliance.images.deidentify.envelope import EnvelopeFailed, Recipients
+from appliance.images.deidentify.explain import as_html, as_text, explain
 from appliance.images.deidentify.options import Options
 from appliance.images.deidentify.part10 import deidentify_file, encoding_of
 from appliance.images.deidentify.table import EDITION
@@ -24,7 +25,10 @@ __all__ = [
     "Options",
     "Profile",
     "Recipients",
+    "as_html",
+    "as_text",
     "deidentify_file",
     "encoding_of",
+    "explain",
     "reidentified",
 ]

@@ -57,7 +57,7 @@ def deidentify_file(
     Raises Malformed if the file is not DICOM, is cut short, or is a DICOMDIR; OSError if it cannot
     be read.
     """
-    dataset, syntax = _read(source.read_bytes())
+    dataset, syntax = read_dataset_of(source.read_bytes())
     encoding = encoding_of(syntax)
     header = deidentifier.header(dataset, encoding, complete=True, character_set=character_set)
     if header is None:
@@ -69,8 +69,8 @@ def deidentify_file(
     return meta + content
 
 
-def _read(data: bytes) -> tuple[bytes, str]:
-    """The dataset of a file, inflated, and its transfer syntax."""
+def read_dataset_of(data: bytes) -> tuple[bytes, str]:
+    """The dataset of a file, inflated, and its transfer syntax. Raises Malformed."""
     if data[128:132] != b"DICM":
         return data, _guess(data)
     at, syntax = 132, ""
