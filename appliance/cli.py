@@ -24,6 +24,7 @@ from appliance import __version__
 from appliance.settings.problems import Problems
 
 if TYPE_CHECKING:
+    from appliance.archive.hops import Hop
     from appliance.archive.place import Place
     from appliance.dicom.matches import Level, Match
     from appliance.dicom.scu import Requestor
@@ -227,7 +228,13 @@ def _add_remote(commands: Commands) -> None:
     fetching = _command(
         commands, "fetch", _fetch, "Fetch studies now, through the running AE or by itself."
     )
-    for parser in (echo, find, fetching):
+    testing = _command(
+        commands,
+        "test",
+        _test,
+        "Test the connection hop by hop, up to an image that arrives; say who can mend what fails.",
+    )
+    for parser in (echo, find, fetching, testing):
         parser.add_argument("remote", metavar="REMOTE", help="its name in the settings")
         _settings_option(parser)
         parser.add_argument("--json", action="store_true", help="for programs")
@@ -239,7 +246,8 @@ def _add_remote(commands: Commands) -> None:
     find.add_argument(
         "--level", choices=("study", "series", "image"), help="default: the level below the keys"
     )
-    _place_options(fetching)
+    for parser in (fetching, testing):
+        _place_options(parser)
 
 
 def _add_single_file(commands: Commands) -> None:
@@ -722,6 +730,26 @@ def _fetch(options: argparse.Namespace) -> int:
     else:
         print(f"{outcome.outcome}: {outcome.sentence}")
     return 0 if outcome.outcome == "complete" else 1
+
+
+def _test(options: argparse.Namespace) -> int:
+    from appliance import terminal
+    from appliance.connecting import try_connection
+    from appliance.settings.reader import read_file
+
+    settings = read_file(options.settings)
+    remote = _remote(settings, options.remote)
+
+    def show(hop: Hop) -> None:
+        if not options.json:
+            print(terminal.hop_line(hop), flush=True)
+
+    test = try_connection(settings, _place(options), remote.name, show)
+    if options.json:
+        print(json.dumps({**asdict(test), "works": test.works}, ensure_ascii=False))
+    elif not test.works:
+        print(f"\n{test.letter.en}")
+    return 0 if test.works else 1
 
 
 def _render(options: argparse.Namespace) -> int:

@@ -15,6 +15,7 @@ from functools import partial
 from pathlib import Path
 
 from appliance.archive.catalogue import CatalogueFailed, RemoteState, Severity
+from appliance.archive.hops import Said
 from appliance.archive.place import Place
 from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests, RequestsFailed
@@ -38,6 +39,8 @@ from appliance.health.watchdog import Watchdog
 from appliance.images.decoders import Proving
 from appliance.images.deidentify import Deidentifier, Recipients
 from appliance.images.rendering import Rendering
+from appliance.retrieval import connection_words
+from appliance.retrieval.connection import Connection, SelfTests
 from appliance.retrieval.planner import Planner
 from appliance.retrieval.retriever import Retriever
 from appliance.retrieval.scheduler import RemoteSchedule, Rounds
@@ -134,7 +137,9 @@ class Service:
             settings.ae, self._remotes, self._suspended, self._note_rejection
         )
         self._listeners = self._listen()
+        self._planner = Planner(self._requestor(), self.catalogue, self._deidentifier)
         self._schedules = self._plan_schedules(scheduled)
+        self._self_tests = self._plan_self_tests()
         self._watchdog = Watchdog(
             self._heartbeats,
             (self._catalogue_works, self._rendering.problem, self._answers_echo),
@@ -169,6 +174,8 @@ class Service:
         for schedule in self._schedules:
             self._heartbeats.expect(Loop(schedule.name, self._longest_round()))
             self._thread(schedule.name, schedule.run)
+        self._heartbeats.expect(Loop("self-tests", self._longest_round()))
+        self._thread("self-tests", self._self_tests.run)
         self._heartbeats.expect(Loop("housekeeping", 10 * HOUSEKEEPING_EVERY))
         self._thread("housekeeping", self._keep_house)
         if self._report:
@@ -189,6 +196,7 @@ class Service:
         self._watchdog.stopping()
         for schedule in self._schedules:
             schedule.stop()
+        self._self_tests.stop()
         if not self._intake.stop(STOP_WITHIN):
             LOGGER.warning("some stores did not end in time; they are cut off unacknowledged")
         for listener in self._listeners:
@@ -262,11 +270,14 @@ class Service:
 
     def _plan_schedules(self, scheduled: bool) -> list[RemoteSchedule]:
         settings = self._settings
-        requestor = self._requestor()
         rounds = Rounds(
-            planner=Planner(requestor, self.catalogue, self._deidentifier),
+            planner=self._planner,
             retriever=Retriever(
-                requestor, self.catalogue, self._solicitation, settings.ae, settings.query
+                self._planner.requestor,
+                self.catalogue,
+                self._solicitation,
+                settings.ae,
+                settings.query,
             ),
             watch_list=WatchList.of(settings),
             catalogue=self.catalogue,
@@ -277,6 +288,25 @@ class Service:
             scheduled=scheduled,
         )
         return [RemoteSchedule(remote, rounds) for remote in settings.remotes]
+
+    def _plan_self_tests(self) -> SelfTests:
+        settings = self._settings
+        connection = Connection(
+            planner=self._planner,
+            watch_list=WatchList.of(settings),
+            solicitation=self._solicitation,
+            ae=settings.ae,
+            settle=settings.query.settle,
+            obstacle=self._obstacle,
+        )
+        beat = partial(self._heartbeats.beat, "self-tests")
+        return SelfTests(self.requests, connection, settings.remotes, beat)
+
+    def _obstacle(self) -> Said | None:
+        """Why nothing can be taken now, if so."""
+        if self._suspended():
+            return connection_words.suspended()
+        return connection_words.full() if self.space.low else None
 
     def _requestor(self) -> Requestor:
         settings = self._settings

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TextIO
 
+from appliance.archive.hops import Hop
 from appliance.archive.records import RemoteState, Status
 from appliance.dicom.matches import Level, Match
 
@@ -40,6 +41,12 @@ def match_table(level: Level, matches: Sequence[Match]) -> str:
     rows = [[_cell(getattr(match, name)) for name, _ in columns] for match in matches]
     found = f"{len(rows)} found\n"
     return table([title for _, title in columns], rows) + found if rows else found
+
+
+def hop_line(hop: Hop) -> str:
+    """Return one step of a connection self-test as text."""
+    detail = f"\n{'':14}({hop.detail})" if hop.detail else ""
+    return f"{hop.step:<12}  {hop.outcome:<7}  {hop.says.en}{detail}"
 
 
 def status_table(status: Status, free: int, suspended: bool) -> str:

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal, Self
+from typing import Any, Final, Literal, Self
 
 from appliance.archive import schema
 from appliance.archive.database import BUSY, create_private, flaw, says_unsound
 from appliance.archive.files import sync_directories
+from appliance.archive.hops import ConnectionTest, Hop, Said
 
 RequestState = Literal["asked", "running", "finished"]
 
@@ -278,6 +279,75 @@ class Requests:
             connection.execute(f"DELETE FROM matches WHERE search IN ({old})", limits)
             connection.execute("DELETE FROM searches WHERE asked_at < ? OR asked_at > ?", limits)
 
+    def ask_test(self, remote: str) -> int:
+        """Asks for a self-test of the connection to `remote`; its id."""
+        now = self._clock()
+        with self._writing() as connection:
+            inserted = connection.execute(
+                "INSERT INTO connection_tests (remote, asked_at, updated_at) VALUES (?, ?, ?)",
+                (remote, now, now),
+            )
+            assert inserted.lastrowid is not None
+            return inserted.lastrowid
+
+    def pending_tests(self) -> tuple[ConnectionTest, ...]:
+        """Self-tests that are not finished, the oldest first; running ones, too."""
+        return self._tests("WHERE state <> 'finished' ORDER BY id")
+
+    def find_test(self, id: int) -> ConnectionTest:
+        """One self-test. Raises LookupError if there is none, or it is too long ago."""
+        for test in self._tests("WHERE id = ?", id):
+            return test
+        raise LookupError(f"connection test {id}: there is none of that number")
+
+    def latest_tests(self, limit: int) -> tuple[ConnectionTest, ...]:
+        """The latest self-tests, whatever their state, the last one first."""
+        return self._tests("ORDER BY id DESC LIMIT ?", limit)
+
+    def begin_test(self, id: int) -> None:
+        """Notes that a self-test runs; what an interrupted one had found is forgotten."""
+        with self._writing() as connection:
+            connection.execute("DELETE FROM hops WHERE test = ?", (id,))
+            connection.execute(
+                "UPDATE connection_tests SET state = 'running', updated_at = ? WHERE id = ?",
+                (self._clock(), id),
+            )
+
+    def note_hop(self, id: int, hop: Hop) -> None:
+        """Notes the next hop of a self-test that runs."""
+        with self._writing() as connection:
+            connection.execute(
+                "INSERT INTO hops (test, number, step, outcome, seconds, ja, en, detail)"
+                " SELECT id, (SELECT count(*) + 1 FROM hops WHERE test = ?), ?, ?, ?, ?, ?, ?"
+                " FROM connection_tests WHERE id = ?",
+                (
+                    id,
+                    *(hop.step, hop.outcome, hop.seconds, hop.says.ja, hop.says.en, hop.detail),
+                    id,
+                ),
+            )
+            connection.execute(
+                "UPDATE connection_tests SET updated_at = ? WHERE id = ?", (self._clock(), id)
+            )
+
+    def finish_test(self, id: int, letter: Said) -> None:
+        """Notes that a self-test is finished, with what to tell the PACS' administrator."""
+        with self._writing() as connection:
+            connection.execute(
+                "UPDATE connection_tests SET state = 'finished', letter_ja = ?, letter_en = ?,"
+                " updated_at = ? WHERE id = ?",
+                (letter.ja, letter.en, self._clock(), id),
+            )
+
+    def _tests(self, which: str, *values: int) -> tuple[ConnectionTest, ...]:
+        with self._reading() as connection:
+            found = connection.execute(
+                "SELECT id, remote, asked_at, updated_at, state, letter_ja, letter_en"
+                f" FROM connection_tests {which}",
+                values,
+            ).fetchall()
+            return tuple(_test(connection, row) for row in found)
+
     @property
     def suspended(self) -> bool:
         """Whether the operator wants the box to take and fetch nothing."""
@@ -330,6 +400,23 @@ class Requests:
                     raise
         except sqlite3.Error as error:
             raise RequestsFailed(f"the requests could not be written: {error}") from error
+
+
+def _test(connection: sqlite3.Connection, row: tuple[Any, ...]) -> ConnectionTest:
+    number, remote, asked_at, updated_at, state, ja, en = row
+    letter, hops = Said(ja, en), _hops(connection, number)
+    return ConnectionTest(number, remote, asked_at, updated_at, state, letter, hops)
+
+
+def _hops(connection: sqlite3.Connection, test: int) -> tuple[Hop, ...]:
+    rows = connection.execute(
+        "SELECT step, outcome, seconds, ja, en, detail FROM hops WHERE test = ? ORDER BY number",
+        (test,),
+    )
+    return tuple(
+        Hop(step, outcome, seconds, Said(ja, en), detail)
+        for step, outcome, seconds, ja, en, detail in rows
+    )
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -61,6 +61,14 @@ def study_identifier(study: str) -> bytes:
     return _dataset({"StudyInstanceUID": study.encode("ascii", "replace")}, "STUDY", b"")
 
 
+def instance_identifier(study: str, series: str, instance: str) -> bytes:
+    """Return the identifier of a C-MOVE-RQ or C-GET-RQ for one instance."""
+    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": instance}
+    return _dataset(
+        {name: uid.encode("ascii", "replace") for name, uid in uids.items()}, "IMAGE", b""
+    )
+
+
 def read_match(level: Level, data: bytes, character_set: str | None) -> Match:
     """Return a response identifier (Implicit VR Little Endian) as a Match. Raises Garbled.
 

@@ -28,6 +28,7 @@ from appliance.dicom.matches import (
     Level,
     Match,
     identifier,
+    instance_identifier,
     read_match,
     study_identifier,
 )
@@ -89,6 +90,14 @@ class SubOperations:
 
 
 @dataclass(frozen=True, slots=True)
+class OneInstance:
+    """An instance of a study, by the remote's own UIDs."""
+
+    series: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
 class Requestor:
     """Our AE as SCU.
 
@@ -113,6 +122,14 @@ class Requestor:
                 _require_success(remote, "C-ECHO", response)
                 break
         return time.monotonic() - began
+
+    def associate(self, remote: RemoteAE) -> None:
+        """Establish an association and release it. Raises RequestFailed.
+
+        Of kind "unsupported", there was one, but Verification is not offered.
+        """
+        with self._association(remote, [_context(VERIFICATION)]):
+            pass
 
     def find(self, remote: RemoteAE, level: Level, keys: dict[str, str]) -> Iterator[Match]:
         """Yield what `remote` has at `level`; `keys` are matching keys by keyword.
@@ -153,8 +170,9 @@ class Requestor:
         study: str,
         activity: Callable[[], float],
         progress: Callable[[], None] = lambda: None,
+        one: OneInstance | None = None,
     ) -> SubOperations:
-        """Have `remote` send the study (original UID) to our AE title.
+        """Have `remote` send the study (original UID), or `one` of its instances, to our AE title.
 
         `activity` returns the monotonic time of the last C-STORE of this study; `progress` is
         called at each pending response. Raises RequestFailed when no final response comes.
@@ -165,7 +183,7 @@ class Requestor:
             request.AffectedSOPClassUID = STUDY_ROOT_MOVE
             request.Priority = LOW_PRIORITY
             request.MoveDestination = self.ae.title
-            request.Identifier = BytesIO(study_identifier(study))
+            request.Identifier = BytesIO(_wanted(study, one))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_MOVE, activity, progress
             )
@@ -177,8 +195,9 @@ class Requestor:
         activity: Callable[[], float],
         progress: Callable[[], None] = lambda: None,
         modalities: Collection[str] = (),
+        one: OneInstance | None = None,
     ) -> SubOperations:
-        """Have `remote` send the study (original UID) on the association that we open.
+        """Have `remote` send the study, or `one` instance, on the association that we open.
 
         `modalities` are those of its series as far as known; they decide in which compressed
         syntaxes it may come.
@@ -193,7 +212,7 @@ class Requestor:
             request.MessageID = 1
             request.AffectedSOPClassUID = STUDY_ROOT_GET
             request.Priority = LOW_PRIORITY
-            request.Identifier = BytesIO(study_identifier(study))
+            request.Identifier = BytesIO(_wanted(study, one))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_GET, activity, progress
             )
@@ -343,6 +362,12 @@ class Requestor:
             context.context_id = 2 * number + 1
         requestor.requested_contexts = list(contexts)
         return association
+
+
+def _wanted(study: str, one: OneInstance | None) -> bytes:
+    if one is None:
+        return study_identifier(study)
+    return instance_identifier(study, one.series, one.instance)
 
 
 def _context(sop_class: str) -> PresentationContext:

@@ -53,7 +53,7 @@ class Retriever:
     def retrieve(self, plan: StudyPlan, progress: Callable[[], None] = lambda: None) -> Retrieval:
         """Fetch what is missing of `plan`; `progress` is called while it lasts."""
         outstanding = self.solicitation.ask(plan.remote.name, plan.study, plan.missing)
-        first, *others = _methods(plan.remote)
+        first, *others = methods(plan.remote)
         retrieval = self._attempt(plan, first, outstanding, progress)
         for method in others:
             if retrieval.arrived:
@@ -137,7 +137,7 @@ class Retriever:
 
         Each attempt begins with the first method, so that several count as one failure.
         """
-        failures = -(-self.catalogue.attempts(mapped, remote.name) // len(_methods(remote)))
+        failures = -(-self.catalogue.attempts(mapped, remote.name) // len(methods(remote)))
         return self.clock() + pause(self.query, 1 if progress else failures)
 
     def _explain(
@@ -183,7 +183,8 @@ def pause(query: Query, failures: int) -> float:
     return float(min(query.retry_first * 2**doublings, query.retry_longest))
 
 
-def _methods(remote: RemoteAE) -> tuple[Method, ...]:
+def methods(remote: RemoteAE) -> tuple[Method, ...]:
+    """How we fetch from `remote`, in the order in which it is tried."""
     if remote.retrieve == "auto":
         return ("move", "get")
     return (remote.retrieve,)

@@ -15,7 +15,7 @@ PACKAGE = REPOSITORY / "appliance"
 
 ORDER = (
     *("settings", "archive", "images", "dicom", "retrieval", "service"),
-    *("fetching", "terminal", "trial", "updating", "cli", "__main__"),
+    *("fetching", "connecting", "terminal", "trial", "updating", "cli", "__main__"),
 )
 """Each part may import the parts before it (section 3 of the design)."""
 

@@ -408,6 +408,37 @@ def test_find_of_a_remote_that_fails_repeats_its_comment(
     assert "the index is being rebuilt" in err
 
 
+# -- test
+
+
+def test_a_connection_hop_by_hop(run: Run, settings: Path, data: Path) -> None:
+    text = settings.read_text().replace("[ae]", '[[watch]]\npatient_id = "P1"\n[ae]')
+    settings.write_text(text)
+    arguments = ("test", "main", "--settings", settings, "--data", data)
+    status, out, _ = run(*arguments)
+    assert status == 0
+    assert [line.split()[:2] for line in out.splitlines()] == [
+        [step, "passed"] for step in ("name", "port", "association", "echo", "find", "move")
+    ]
+    service = Service(read_file(settings), Place(data, data / "state"), scheduled=False)
+    service.start()
+    try:
+        status, out, _ = run(*arguments, "--json")
+    finally:
+        service.stop()
+    told = json.loads(out)
+    assert (status, told["works"], len(told["hops"])) == (0, True, 6)
+    assert "HAPPY_netty" in told["letter"]["ja"]
+
+
+def test_a_connection_that_fails_comes_with_a_letter(run: Run, settings: Path, data: Path) -> None:
+    status, out, _ = run("test", "down", "--settings", settings, "--data", data)
+    assert status == 1
+    assert "port          failed   127.0.0.1:" in out
+    assert "refuses the connection. The PACS administrator: see" in out
+    assert "To the administrator of down (DOWN, 127.0.0.1:" in out
+
+
 # -- fetch
 
 
