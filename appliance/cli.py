@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from appliance.dicom.matches import Level, Match
     from appliance.dicom.scu import Requestor
     from appliance.images.deidentify import Deidentifier
+    from appliance.panel.serving import Serving
     from appliance.provisioning.apply import Generations
     from appliance.service import Service
     from appliance.settings.model import RemoteAE, Settings
@@ -365,23 +366,23 @@ def _add_health(commands: Commands) -> None:
     panel.add_argument(
         "--secure-port", type=int, default=8443, metavar="N", help="for HTTPS (default: 8443)"
     )
-    panel.add_argument(
-        "--settings", type=Path, default=None, metavar="FILE", help="on a PC: the settings"
+    support = _command(
+        commands,
+        "support",
+        _support,
+        "Write a bundle for whoever helps: how the box is, without patients and secrets.",
     )
-    _patients_option(panel)
-    panel.add_argument(
-        "--data",
-        type=Path,
-        default=None,
-        metavar="DIR",
-        help=f"on a PC: where the archive is (default: {DEFAULT_DATA})",
+    support.add_argument(
+        "--out", type=Path, default=None, metavar="FILE", help="(default: named by the time)"
     )
+    for parser in (panel, support):
+        _serving_options(parser)
     for name, secret, summary in (
         ("password", _password, "Ask for a password; print what stands for it in netty.toml."),
         ("token", _token, "Make a token for programs; print it, and what stands for it."),
     ):
         _command(commands, name, secret, summary)
-    for parser in (led, health, budget, clock, panel):
+    for parser in (led, health, budget, clock, panel, support):
         parser.add_argument(
             "--root",
             type=Path,
@@ -389,6 +390,20 @@ def _add_health(commands: Commands) -> None:
             metavar="DIR",
             help="where the box's files are (default: /)",
         )
+
+
+def _serving_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--settings", type=Path, default=None, metavar="FILE", help="on a PC: the settings"
+    )
+    _patients_option(parser)
+    parser.add_argument(
+        "--data",
+        type=Path,
+        default=None,
+        metavar="DIR",
+        help=f"on a PC: where the archive is (default: {DEFAULT_DATA})",
+    )
 
 
 def _add_updates(commands: Commands) -> None:
@@ -518,16 +533,36 @@ def _budget(options: argparse.Namespace) -> int:
     return 0
 
 
-def _panel(options: argparse.Namespace) -> int:
+def _serving(options: argparse.Namespace) -> Serving:
     from appliance.panel.serving import of_box, of_pc
     from appliance.settings.patients import read_files
 
     if options.settings is None and options.data is None:
-        serving = of_box(options.root)
-    else:
-        settings = read_files(options.settings or DEFAULT_SETTINGS, options.patients)
-        serving = of_pc(settings, options.data or DEFAULT_DATA, __version__)
-    serving.run(options.port, options.secure_port)
+        return of_box(options.root)
+    settings = read_files(options.settings or DEFAULT_SETTINGS, options.patients)
+    return of_pc(settings, options.data or DEFAULT_DATA, __version__)
+
+
+def _panel(options: argparse.Namespace) -> int:
+    _serving(options).run(options.port, options.secure_port)
+    return 0
+
+
+def _support(options: argparse.Namespace) -> int:
+    from appliance.panel.support import Subject, name_of, write_bundle
+
+    serving = _serving(options)
+    subject = Subject(
+        version=__version__,
+        verdict=serving.look(),
+        told=serving.tell(),
+        folders=serving.shelf.folders,
+        run_folder=options.root / "run",
+    )
+    target = options.out or Path(name_of(time.time()))
+    with target.open("xb") as file:
+        write_bundle(file, subject)
+    print(target)
     return 0
 
 

@@ -190,6 +190,11 @@ class CatalogueReader:
                 )
             ]
 
+    def events(self, limit: int) -> tuple[Event, ...]:
+        """The latest events, the last one first."""
+        with self._reading() as connection:
+            return _latest_events(connection, limit)
+
     def status(self) -> Status:
         """Everything in figures, with the latest events. A few ms, whatever is held."""
         with self._reading() as connection:
@@ -198,16 +203,13 @@ class CatalogueReader:
             figures: dict[str, int] = dict(zip(names, totals.fetchone(), strict=True))
             counters = Counter(dict(connection.execute("SELECT name, value FROM counters")))
             remotes = connection.execute(f"SELECT {_REMOTE} FROM remotes ORDER BY name").fetchall()
-            events = connection.execute(
-                "SELECT at, severity, subject, text FROM events ORDER BY id DESC LIMIT ?",
-                (_EVENTS,),
-            ).fetchall()
+            events = _latest_events(connection, _EVENTS)
         counters.update(self._uncommitted_counts())
         return Status(
             **figures,
             counters=dict(sorted(counters.items())),
             remotes=tuple(RemoteState(*row) for row in remotes),
-            events=tuple(Event(*row) for row in events),
+            events=events,
         )
 
     def oldest_complete_studies(self) -> tuple[ExpirableStudy, ...]:
@@ -287,6 +289,13 @@ class CatalogueReader:
                 self._idle.append(connection)
                 return
         connection.close()
+
+
+def _latest_events(connection: sqlite3.Connection, limit: int) -> tuple[Event, ...]:
+    rows = connection.execute(
+        "SELECT at, severity, subject, text FROM events ORDER BY id DESC LIMIT ?", (limit,)
+    )
+    return tuple(Event(*row) for row in rows)
 
 
 def connect_to_read(path: Path) -> sqlite3.Connection:

@@ -279,6 +279,19 @@ class Requests:
             connection.execute(f"DELETE FROM matches WHERE search IN ({old})", limits)
             connection.execute("DELETE FROM searches WHERE asked_at < ? OR asked_at > ?", limits)
 
+    def identifying(self) -> frozenset[str]:
+        """Every value in here that identifies a patient or a study: for whoever must leave it out.
+
+        Days and times of studies are not among them: they are in every other text.
+        """
+        with self._reading() as connection:
+            rows = connection.execute(
+                "SELECT patient_id, accession, study FROM requests WHERE state <> 'finished'"
+                " UNION SELECT patient_id, accession, NULL FROM searches"
+                " UNION SELECT patient_id, accession, study FROM matches"
+            )
+            return frozenset(value for row in rows for value in row if value)
+
     def ask_test(self, remote: str) -> int:
         """Asks for a self-test of the connection to `remote`; its id."""
         now = self._clock()
