@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tools.imaging.architecture import Architecture
+from tools.imaging.boot_guard import SuiteBootGuard
 from tools.imaging.bundle import KEYS
 from tools.imaging.cache import Cache, digest
 from tools.imaging.disk import DiskMaker
@@ -106,7 +107,8 @@ def _parts(
     say("the disk")
     parts = making / "parts"
     parts.mkdir()
-    maker = DiskMaker(parts, read_layout(), architecture, cache, version.time)
+    guard = SuiteBootGuard(making / "boot-guard", architecture, cache)
+    maker = DiskMaker(parts, read_layout(), architecture, guard, version.time)
     return parts, maker.make(root, kernel).root_hash
 
 

@@ -8,13 +8,12 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from appliance.updates.slots import BOOT_STATE, LABEL, NO_LABEL, SLOTS, Slot
-from tools.imaging.architecture import AMD64, Architecture
-from tools.imaging.cache import Cache
-from tools.imaging.kernel import Kernel
+from tools.imaging.architecture import Architecture
+from tools.imaging.boot_guard import BootGuard
 from tools.imaging.layout import Layout, Partition
-from tools.imaging.packages import Native, unpack, unpacked
 from tools.imaging.programs import ImageFailed, need, run
 
 BLOCK = 4096
@@ -54,6 +53,17 @@ class Verity:
         return f'dm-mod.create="netty-root,,,ro,{target}" dm-mod.waitfor=PARTLABEL={label}'
 
 
+class BootKernel(Protocol):
+    """The kernel of a disk."""
+
+    @property
+    def image(self) -> Path:
+        """The kernel itself."""
+
+    def initramfs(self) -> bytes | None:
+        """What finds the root for it; None: it finds its root itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class DiskMaker:
     """Makes the files of one disk in `folder`."""
@@ -61,13 +71,18 @@ class DiskMaker:
     folder: Path
     layout: Layout
     architecture: Architecture
-    cache: Cache
+    boot_guard: BootGuard
     time: int
     """The date of everything, in seconds since 1970."""
 
-    def make(self, root: Path, kernel: Kernel) -> Verity:
+    def make(self, root: Path, kernel: BootKernel) -> Verity:
         """Make the whole disk of a root file system and a kernel; slot b stays empty."""
-        verity = self.root(root)
+        verity = self.verified(self.squashed(root))
+        self.disk(verity, kernel)
+        return verity
+
+    def disk(self, verity: Verity, kernel: BootKernel) -> None:
+        """Make the whole disk of `root.verity` and a kernel; slot b stays empty."""
         kernels = self.boot(verity, kernel)
         first, second = Slot("a"), Slot("b")
         state = self._boot_state(2, first.payload, "OK")
@@ -78,15 +93,13 @@ class DiskMaker:
         for name in ("state", "data"):
             self._ext4(self.layout.partition(name))
         self._disk()
-        return verity
 
-    def boot(self, verity: Verity, kernel: Kernel) -> dict[str, Path]:
+    def boot(self, verity: Verity, kernel: BootKernel) -> dict[str, Path]:
         """Make `boot.vfat`, the boot partition that an update brings, and return its kernels.
 
         It fits both slots. Who puts it into one writes label and state over, where they are.
         """
-        initramfs = self._path("initramfs")
-        initramfs.write_bytes(kernel.initramfs())
+        initramfs = self._initramfs(kernel)
         kernels = {
             Slot(name).kernel: self._unified_kernel(kernel, initramfs, verity, Slot(name))
             for name in SLOTS
@@ -100,13 +113,17 @@ class DiskMaker:
         path.unlink(missing_ok=True)
         return path
 
-    def root(self, root: Path) -> Verity:
-        """Make `root.verity` of a root file system: squashfs with its hashes behind it."""
+    def squashed(self, root: Path) -> Path:
+        """Make `root.verity` of a root file system, without its hashes."""
         image = self._path("root.verity")
         run(need("mksquashfs", "squashfs-tools"), root, image, "-all-root", "-noappend",
             "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "9",
             "-b", "131072", "-mkfs-time", str(self.time),
             "-all-time", str(self.time))  # fmt: skip
+        return image
+
+    def verified(self, image: Path) -> Verity:
+        """Put its hashes behind a squashfs image."""
         blocks = -(-image.stat().st_size // BLOCK)
         os.truncate(image, blocks * BLOCK)
         said = run(need("veritysetup", "cryptsetup-bin"), "format", "--no-superblock",
@@ -120,7 +137,17 @@ class DiskMaker:
             raise ImageFailed(f"veritysetup gave no root hash: {said}")
         return Verity(blocks=blocks, root_hash=found[1])
 
-    def _unified_kernel(self, kernel: Kernel, initramfs: Path, verity: Verity, slot: Slot) -> Path:
+    def _initramfs(self, kernel: BootKernel) -> Path | None:
+        content = kernel.initramfs()
+        if content is None:
+            return None
+        initramfs = self._path("initramfs")
+        initramfs.write_bytes(content)
+        return initramfs
+
+    def _unified_kernel(
+        self, kernel: BootKernel, initramfs: Path | None, verity: Verity, slot: Slot
+    ) -> Path:
         command_line = " ".join(
             [
                 *("console=tty0", f"console={self.architecture.console}"),
@@ -129,35 +156,26 @@ class DiskMaker:
             ]
         )
         unified = self._path(slot.kernel)
-        guard = self._boot_guard(self.architecture)
-        run("python3", guard / "usr/bin/bg_gen_unified_kernel", "--cmdline", command_line,
-            "--initrd", initramfs, self._efi_program("kernel-stub"), kernel.image,
-            unified)  # fmt: skip
+        self.boot_guard.unify(
+            *("--cmdline", command_line),
+            *(("--initrd", initramfs) if initramfs else ()),
+            *(self.boot_guard.efi("kernel-stub"), kernel.image, unified),
+        )
         return unified
-
-    def _boot_guard(self, architecture: Architecture) -> Path:
-        folder = self.folder / f"boot-guard-{architecture.debian}"
-        if not folder.exists():
-            unpack(unpacked(self.cache, "boot-guard", architecture, ("efibootguard",)), folder)
-        return folder
-
-    def _efi_program(self, name: str) -> Path:
-        guard = self._boot_guard(self.architecture)
-        return next(guard.glob(f"usr/lib/*/efibootguard/{name}{self.architecture.efi}.efi"))
 
     def _boot_state(self, revision: int, payload: str, state: str) -> Path:
         """One slot's state for EFI Boot Guard, which starts the highest revision that works."""
         path = self._path(f"BGENV.{revision}")
         watchdog = self.layout.watchdog if self.architecture.loader_watchdog else 0
-        Native(self._boot_guard(AMD64)).run(
-            *("usr/bin/bg_setenv", f"--filepath={path}", f"--revision={revision}"),
+        self.boot_guard.set_state(
+            *(f"--filepath={path}", f"--revision={revision}"),
             *(f"--kernel={payload}", f"--ustate={state}", f"--watchdog={watchdog}"),
         )
         return path
 
     def _esp(self) -> None:
         name = f"EFI/BOOT/BOOT{self.architecture.efi.upper()}.EFI"
-        self._fat(self.layout.partition("esp"), {name: self._efi_program("efibootguard")})
+        self._fat(self.layout.partition("esp"), {name: self.boot_guard.efi("efibootguard")})
 
     def _boot(self, name: str, label: str, files: dict[str, Path]) -> None:
         """A boot partition that EFI Boot Guard knows by this label."""

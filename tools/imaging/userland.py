@@ -1,16 +1,15 @@
 """The root file system of the test image: Debian's userland, our overlay, the appliance."""
 
-import os
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from tools.imaging.architecture import AMD64, Architecture
-from tools.imaging.bundle import prepare_root
 from tools.imaging.cache import Cache
 from tools.imaging.kernel import Kernel
 from tools.imaging.packages import PYTHON, Native, trust_certificates, unpack, unpacked
 from tools.imaging.programs import run
+from tools.imaging.root import make_impersonal, name_version
 from tools.imaging.version import Version
 from tools.imaging.wheels import site_packages
 
@@ -50,8 +49,6 @@ _UNUSED = (
 )  # fmt: skip
 """What packages bring along and the box never reads (patterns below the root)."""
 
-_MOUNT_POINTS = ("data", "dev", "proc", "run", "state", "sys", "tmp")
-
 
 @dataclass(frozen=True, slots=True)
 class Userland:
@@ -68,11 +65,8 @@ class Userland:
         unpack(self._base(kernel), root)
         _copy_tree(OVERLAY, root)
         _install_appliance(root, native)
-        (root / "usr/lib/os-release").write_text(version.os_release())
-        prepare_root(root, self.architecture.machine, version, self.keyring)
-        # systemd takes no clock for true that is behind the image (systemd-timesyncd.service(8)).
-        (root / "usr/lib/clock-epoch").touch()
-        os.utime(root / "usr/lib/clock-epoch", (version.time, version.time))
+        make_impersonal(root)
+        name_version(root, self.architecture.machine, version, self.keyring)
         native.run("usr/bin/systemd-sysusers", f"--root={root}", silent=True)
         native.run("usr/bin/systemctl", f"--root={root}", "preset-all", "--global")
         native.run("usr/bin/systemctl", f"--root={root}", "preset-all")
@@ -113,15 +107,6 @@ def _configure(root: Path) -> None:
                 shutil.rmtree(path)
             else:
                 path.unlink()
-    for name in _MOUNT_POINTS:
-        (root / name).mkdir(exist_ok=True)
-    (root / "etc/machine-id").write_text("")
-    (root / "etc/mtab").unlink(missing_ok=True)
-    (root / "etc/mtab").symlink_to("../proc/self/mounts")
-    (root / "etc/resolv.conf").unlink(missing_ok=True)
-    (root / "etc/resolv.conf").symlink_to("../run/systemd/resolve/resolv.conf")
-    (root / "etc/localtime").unlink(missing_ok=True)
-    (root / "etc/localtime").symlink_to("../run/netty/localtime")
 
 
 def _install_appliance(root: Path, native: Native) -> None:
