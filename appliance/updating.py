@@ -1,17 +1,269 @@
-"""The composition root of updates: what this box is, for the parts in `updates`.
+"""The composition root of updates: what this box is, and what it takes for a version to stay.
 
-The parts know neither DICOM nor the archive; here the C-ECHO and the proof come to them.
+The parts are in `updates`, which knows neither DICOM nor the archive; here they come to it.
 """
 
 from __future__ import annotations
 
+import logging
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from appliance import __version__
+from appliance.health.budget import Budget
+from appliance.health.places import Places
+from appliance.health.reports import (
+    REPORT_EVERY,
+    SERVICE,
+    UPDATE,
+    ServiceReport,
+    Unreadable,
+    UpdateReport,
+    read_report,
+    write_report,
+)
+from appliance.provisioning.activation import CommandFailed, run_command
+from appliance.provisioning.apply import Damaged, Generations
+from appliance.provisioning.gate import NetworkUp, PageAnswers
+from appliance.provisioning.serial import serial_number
+from appliance.provisioning.stick import Unusable
+from appliance.settings.model import Settings
+from appliance.trial import ae_answers
+from appliance.updates.admission import AlreadyInstalled, Refused, Situation, admit
 from appliance.updates.boot_state import BootStates
+from appliance.updates.installation import (
+    REFUSAL,
+    TOLD,
+    Command,
+    Installation,
+    Refusal,
+    Result,
+    run_rauc,
+)
+from appliance.updates.outcome import settle
 from appliance.updates.partitions import BootPartitions
-from appliance.updates.slots import Slot
+from appliance.updates.record import Record
+from appliance.updates.release import Bundle, read_release
+from appliance.updates.requests import taken
+from appliance.updates.reset import SIGNATURE, TOKEN, Reset
+from appliance.updates.slots import Slot, running_root
+from appliance.updates.stick import UpdateStick, volume_on
+
+LOGGER = logging.getLogger(__name__)
+
+PROOF = "netty-proof.service"
+RESET = "netty-reset.service"
+
+_LOOK_EVERY = 2.0
 
 
-def boot_states(run: Path) -> BootStates:
-    """The boot states of this box. Raises UnknownSlot."""
-    return BootStates(BootPartitions(run=run / "netty-update"), Slot.running())
+class NotGood(Exception):
+    """The version on trial does not work; the text is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpdatingBox:
+    """This box, its files below `root` and what ends with the power below `run`."""
+
+    root: Path = Path("/")
+    run: Path = Path("/run")
+    rauc: Command = run_rauc
+
+    @property
+    def slot(self) -> Slot:
+        """The slot that runs. Raises UnknownSlot, or OSError."""
+        return Slot.running(self.root)
+
+    @property
+    def record(self) -> Record:
+        """What the box remembers of its updates."""
+        return Record(self.root / "state/update")
+
+    @property
+    def boot_states(self) -> BootStates:
+        """Which slot starts next. Raises UnknownSlot, or OSError."""
+        return BootStates(BootPartitions(run=self.run / "netty-update"), self.slot)
+
+    def settings(self) -> Settings | None:
+        """The settings that hold; None where there are none that can be read."""
+        try:
+            current = Generations(self.root / "state/settings").current()
+            return current.read() if current else None
+        except (Damaged, OSError) as error:
+            LOGGER.error("the settings of this box cannot be read: %s", error)
+            return None
+
+    def admit(self, environment: Mapping[str, str]) -> None:
+        """Answer RAUC whether it may install a bundle. Raises Refused, NoRelease, or OSError."""
+        slot, record, release = self.slot, self.record, read_release(self.root)
+        bundle = Bundle.of(environment)
+        told = (self.run / TOLD).exists()
+        arriving = not told and self._arriving()
+        root_hash = running_root(self.root)
+        try:
+            admit(bundle, Situation(slot, release, root_hash, record, arriving, told))
+        except Refused as refused:
+            already = isinstance(refused, AlreadyInstalled)
+            refusal = Refusal(refused.sentence, refused.remedy, already)
+            write_report(self.run / REFUSAL, refusal)
+            raise
+        record.begin(slot.other, bundle, release.version, network=self._is_on_network())
+
+    def primary_changes(self, words: list[str]) -> None:
+        """Note that what was written is whole and starts next, before RAUC lets it."""
+        match words:
+            case ["set-primary", name] if name == self.slot.other.name:
+                self.record.installed(self.slot.other)
+
+    def take(self, device: Path) -> bool:
+        """Serve a stick that may bring an update, or reset; whether the box is to be restarted."""
+        volume = volume_on(device)
+        if volume is None:
+            return False
+        serial = serial_number(self.root)
+        installation = Installation(self.run, self.rauc)
+        stick = UpdateStick(volume, installation, serial, __version__, time.time)
+        token, signature = stick.read(TOKEN, SIGNATURE)
+        if token is not None:
+            self._order_reset(stick, token, signature)
+            return False
+        settings = self.settings()
+        told = settings is not None and settings.update.while_receiving
+        result = stick.serve(told=told)
+        return result is not None and result.outcome == "installed"
+
+    def _order_reset(self, stick: UpdateStick, token: bytes, signature: bytes | None) -> None:
+        current = Generations(self.root / "state/settings").current()
+        trusted = current.signers if current else frozenset()
+        try:
+            if not self.reset.ask(token, signature, stick.serial, trusted):
+                stick.tell(Result("already installed", "The box was reset by this file before."))
+                return
+        except Unusable as unusable:
+            stick.tell(Result("rejected", unusable.sentence, unusable.remedy))
+            return
+        stick.tell(Result("reset", "All settings and images are being removed."))
+        run_command(("systemctl", "start", "--no-block", RESET))
+
+    @property
+    def reset(self) -> Reset:
+        """The way back to the factory state."""
+        return Reset(self.root / "state", self.root / "data")
+
+    def carry_out_reset(self) -> None:
+        """Remove all that the box was told or has received. Raises NotGood, or OSError."""
+        self._report(UpdateReport("resetting"))
+        if not os.path.ismount(self.reset.data):
+            sentence = "The disk of the images is not there: what it holds cannot be removed."
+            self._report(UpdateReport("resetting", sentence))
+            raise NotGood(sentence)
+        self.reset.carry_out(lambda path: LOGGER.info("removed: %s", path))
+
+    def install(self, source: str, *, told: bool = False) -> bool:
+        """Install from a path or an address; whether the box is to be restarted."""
+        result = Installation(self.run, self.rauc).of(source, told=told)
+        LOGGER.info("%s: %s %s", result.outcome, result.sentence, result.remedy)
+        return result.outcome == "installed"
+
+    def fetch(self) -> bool:
+        """Install what the settings' address has; whether the box is to be restarted."""
+        settings = self.settings()
+        if settings is None or settings.update.url is None:
+            return False
+        return self.install(settings.update.url, told=settings.update.while_receiving)
+
+    def do_as_asked(self) -> bool:
+        """Install what the page was asked for; whether the box is to be restarted."""
+        request = taken(self.run)
+        return request is not None and self.install(request[0], told=request[1])
+
+    def settle(self) -> UpdateReport:
+        """Find out what became of the last update, and tell health."""
+        ledger = Budget(Places(self.root)).ledger()
+        reset = ledger.restarts[-1].cause if ledger.restarts else ""
+        report = settle(self.slot, self.boot_states, self.record, reset)
+        self._report(report)
+        return report
+
+    def confirm(self, patience: float) -> None:
+        """Try the version that runs on trial, and keep it. Raises NotGood, or OSError.
+
+        `patience` is the number of seconds that each check gets.
+        """
+        slot, record = self.slot, self.record
+        trial, state = record.trial(slot), self.boot_states.read(slot)
+        if trial is None:
+            return
+        if state is None or state.state != "OK":
+            try:
+                self._try(patience, network=trial.network)
+                self._mark_good()
+            except NotGood as failure:
+                record.failed(slot, str(failure))
+                raise
+        record.confirm(slot, read_release(self.root))
+        self._report(UpdateReport())
+        LOGGER.info("version %s has proved itself", trial.version)
+
+    def _try(self, patience: float, *, network: bool) -> None:
+        settings = self.settings()
+        checks: list[tuple[str, Callable[[Settings], object]]] = []
+        if settings is not None:
+            if network:
+                checks.append(("It has no network.", NetworkUp(self.run)))
+            if os.path.ismount(self.root / "data"):
+                checks.append(("Its DICOM service does not answer.", ae_answers))
+        checks.append(("Its status page does not answer.", PageAnswers()))
+        for sentence, check in checks:
+            _wait(lambda check=check: check(settings or Settings(1)) is None, patience, sentence)  # type: ignore[misc]
+        if os.path.ismount(self.root / "data"):
+            self._prove()
+
+    def _prove(self) -> None:
+        try:
+            run_command(("systemctl", "start", PROOF))
+        except CommandFailed as failure:
+            LOGGER.error("%s", failure)
+            raise NotGood("It cannot take an image and make a picture of it.") from None
+
+    def _mark_good(self) -> None:
+        status, said = self.rauc(("rauc", "status", "mark-good", "booted"))
+        if status != 0:
+            LOGGER.error("%s", said.strip())
+            raise NotGood("It could not be updated any more.")
+
+    def _arriving(self) -> bool:
+        """Whether instances come in: more of them after a while than before."""
+        before = self._instances()
+        time.sleep(2 * REPORT_EVERY)
+        return self._instances() > before
+
+    def _instances(self) -> int:
+        try:
+            return read_report(self.run / SERVICE, ServiceReport).counts.get("instances", 0)
+        except Unreadable:
+            return 0
+
+    def _is_on_network(self) -> bool:
+        settings = self.settings()
+        return settings is not None and NetworkUp(self.run)(settings) is None
+
+    def _report(self, report: UpdateReport) -> None:
+        (self.run / UPDATE).parent.mkdir(parents=True, exist_ok=True)
+        write_report(self.run / UPDATE, report)
+
+
+def restart() -> None:
+    """Restart the box in order. Raises CommandFailed."""
+    run_command(("systemctl", "reboot"))
+
+
+def _wait(holds: Callable[[], bool], patience: float, otherwise: str) -> None:
+    deadline = time.monotonic() + patience
+    while not holds():
+        if time.monotonic() > deadline:
+            raise NotGood(otherwise)
+        time.sleep(_LOOK_EVERY)

@@ -29,6 +29,7 @@ AE_REPORT = "netty-ae/report.json"
 _FIREWALL = "netty-firewall.service"
 _NETWORK = "systemd-networkd.service"
 _TIME = "systemd-timesyncd.service"
+_FLEET = "netty-hawkbit.service"
 
 _WITHIN = 600.0
 """Seconds that a service gets to restart: the AE brings a large archive in order first."""
@@ -83,6 +84,8 @@ class Activation:
             self._tell("systemctl", "reload-or-restart", _NETWORK)
         if changes.time_servers:
             self._tell("systemctl", "try-restart", _TIME)
+        if changes.fleet:
+            self._tell("systemctl", "restart", _FLEET)
         self._tell("systemctl", "reset-failed", AE)
         try:
             # With no settings its condition does not hold, and it stays down.

@@ -104,8 +104,8 @@ class Answer:
         name = f"{RESULT}{self.serial}"
         # With a byte-order mark and CRLF every editor of Windows shows it right.
         text = ("\ufeff" + self.text).replace("\n", "\r\n").encode()
-        _replace(stick / f"{name}.txt", text)
-        _replace(stick / f"{name}.json", json.dumps(self.data, ensure_ascii=False).encode())
+        replace_file(stick / f"{name}.txt", text)
+        replace_file(stick / f"{name}.json", json.dumps(self.data, ensure_ascii=False).encode())
 
 
 def write_report(run: Path, report: Report) -> None:
@@ -131,7 +131,8 @@ def read_report(run: Path) -> Report | None:
         return None
 
 
-def _replace(path: Path, data: bytes) -> None:
+def replace_file(path: Path, data: bytes) -> None:
+    """Put a whole file on a stick, in place of an earlier one. Raises OSError."""
     temporary = path.with_suffix(".tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
     try:

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from appliance.settings.model import Network, Settings
+from appliance.provisioning.serial import serial_number
+from appliance.settings.model import Fleet, Network, Settings
 from appliance.settings.shown import shown
 
 NETWORK = "systemd/network/10-netty.network"
@@ -26,7 +27,12 @@ TIME_ZONE = "netty/localtime"
 PANEL = "netty-panel/settings.json"
 """For the page's group alone, by the mark of its folder (setgid); the page looks by itself."""
 
-OWNED = (NETWORK, VLAN_DEVICE, VLAN_NETWORK, FIREWALL, TIME_SERVERS, TIME_ZONE, PANEL)
+FLEET = "netty/hawkbit.conf"
+
+OWNED = (
+    *(NETWORK, VLAN_DEVICE, VLAN_NETWORK, FIREWALL, TIME_SERVERS, TIME_ZONE, PANEL),
+    FLEET,
+)
 """Every path below /run that is ours."""
 
 ZONES = "/usr/share/zoneinfo"
@@ -62,6 +68,11 @@ class Changes:
         return TIME_SERVERS in self.paths
 
     @property
+    def fleet(self) -> bool:
+        """Whether another server tells the box what to run."""
+        return FLEET in self.paths
+
+    @property
     def time_zone(self) -> bool:
         """Whether the box is in another time zone."""
         return TIME_ZONE in self.paths
@@ -90,6 +101,8 @@ def files(settings: Settings | None) -> Mapping[str, str]:
     if network.ntp:
         servers = " ".join(network.ntp)
         made[TIME_SERVERS] = _unit(("[Time]", f"NTP={servers}", ""))
+    if settings.fleet is not None:
+        made[FLEET] = _fleet(settings.fleet)
     return made
 
 
@@ -117,6 +130,25 @@ def write(settings: Settings | None, run: Path) -> Changes:
         if different:
             changed.add(path)
     return Changes(frozenset(changed))
+
+
+def _fleet(fleet: Fleet) -> str:
+    """rauc-hawkbit-updater's configuration. The bundle streams: nothing of it is kept here."""
+    client = {
+        "hawkbit_server": fleet.server.removeprefix("https://").rstrip("/"),
+        "ssl": "true",
+        "ssl_verify": "true",
+        "tenant_id": fleet.tenant,
+        "target_name": serial_number(),
+        "auth_token": fleet.token,
+        "stream_bundle": "true",
+        "post_update_reboot": "true",
+        "connect_timeout": "30",
+        "retry_wait": "300",
+        "log_level": "message",
+    }
+    lines = (f"{name} = {value}" for name, value in client.items())
+    return "\n".join((_MADE + "[client]", *lines, ""))
 
 
 def replace_link(path: Path, target: str) -> bool:

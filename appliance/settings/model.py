@@ -40,8 +40,10 @@ from appliance.settings.places import (
     Address,
     Interface,
     InterfaceAddress,
+    Link,
     Serial,
     SourceNetwork,
+    Token,
     Zone,
 )
 from appliance.settings.units import DAY, GIB, HOUR, KIB, MIB, MINUTE, TIB, Duration, Size
@@ -274,6 +276,47 @@ class Panel:
             ListOf(SourceNetwork()),
             "The addresses and networks from which the page may be visited. Empty: from "
             "everywhere.",
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """A server of Eclipse hawkBit that tells many boxes what to run. Without it there is none."""
+
+    server: str = field(
+        metadata=_means(Link(), "The address of the server.", sample="https://hawkbit.example")
+    )
+    token: str = field(
+        repr=False,
+        metadata=_means(
+            Token(), "The token by which the server knows this box (target token).", sample="secret"
+        ),
+    )
+    tenant: str = field(
+        default="DEFAULT", metadata=_means(Name(), "The server's name for this fleet (tenant).")
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """New versions of the box's software."""
+
+    url: str | None = field(
+        default=None,
+        metadata=_means(
+            Link(),
+            "The address of the newest update. The box looks there every day, and installs what "
+            "it does not run yet. Absent: it looks nowhere.",
+            sample="https://updates.example/netty.raucb",
+        ),
+    )
+    while_receiving: bool = field(
+        default=False,
+        metadata=_means(
+            Flag(),
+            "Whether an update is installed even while images are being received, and the box "
+            "restarted in the middle of that. false: it is refused until they are there.",
         ),
     )
 
@@ -793,6 +836,8 @@ class Settings:
     box: Box = field(default=Box(), metadata=_table(Table(Box)))
     network: Network = field(default=Network(), metadata=_table(Table(Network)))
     panel: Panel = field(default=Panel(), metadata=_table(Table(Panel)))
+    update: Update = field(default=Update(), metadata=_table(Table(Update)))
+    fleet: Fleet | None = field(default=None, metadata=_table(Table(Fleet)))
     ae: LocalAE = field(default=LocalAE(), metadata=_table(Table(LocalAE)))
     tls: TLS | None = field(default=None, metadata=_table(Table(TLS)))
     remotes: tuple[RemoteAE, ...] = field(

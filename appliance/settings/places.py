@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import zoneinfo
 
 from appliance.settings.kinds import Kind, Text, did_you_mean, halfwidth, quoted
@@ -175,3 +176,38 @@ class Zone(Kind[str]):
         if meant and meant != written:
             return f"did you mean {quoted(meant)}?"
         return "write area and city, such as Asia/Tokyo"
+
+
+class Link(Kind[str]):
+    """An address of the web (RFC 3986) by which something is fetched, over TLS alone."""
+
+    __slots__ = ()
+
+    @property
+    def expected(self) -> str:
+        """What may be written."""
+        return "an address that begins with https://"
+
+    def read(self, written: object) -> str:
+        """Return the address as written."""
+        if not isinstance(written, str):
+            raise self.mistake(written, _IN_QUOTES)
+        found = re.fullmatch(r"https://[A-Za-z0-9.\[\]:-]+(/[!-~]*)?", written)
+        if found is None:
+            raise self.mistake(written, self._remedy(written))
+        return written
+
+    def _remedy(self, written: str) -> str:
+        plain = halfwidth(written).strip()
+        if plain.startswith("http://"):
+            return "write https://: what is not encrypted is not fetched"
+        return "write the whole address, such as https://updates.example/netty.raucb"
+
+
+class Token(Text):
+    """What a server knows a box by. It is as secret as a password."""
+
+    __slots__ = ()
+    what = "a token"
+    longest = 256
+    confidential = True

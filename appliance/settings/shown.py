@@ -12,8 +12,9 @@ from typing import Any
 from appliance.settings.kinds import Kind, Pem
 from appliance.settings.model import ListOf, Settings, Table, keys_of
 from appliance.settings.passwords import PasswordHash, TokenHash
+from appliance.settings.places import Token
 
-SECRET_KINDS = (Pem, PasswordHash, TokenHash)
+SECRET_KINDS = (Pem, PasswordHash, TokenHash, Token)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,14 +15,14 @@ PACKAGE = REPOSITORY / "appliance"
 
 ORDER = (
     *("settings", "archive", "images", "dicom", "retrieval", "service"),
-    *("fetching", "connecting", "terminal", "trial", "updating", "cli", "__main__"),
+    *("fetching", "connecting", "terminal", "trial", "proof", "updating", "cli", "__main__"),
 )
 """Each part may import the parts before it (section 3 of the design)."""
 
 ASIDE = {
     "health": {"settings"},
     "provisioning": {"settings"},
-    "panel": {"settings", "archive", "health"},
+    "panel": {"settings", "archive", "health", "updates"},
     "updates": {"settings", "health", "provisioning"},
 }
 """Parts beside the order, with all that they may import."""

@@ -22,6 +22,10 @@ EXPOSED = 25
 OPEN = ("netty-state.service",)
 """What mounts for the whole machine can have no view of its own; it reads nobody's input."""
 
+LESS = {"netty-rauc.service": 31}
+"""It writes disks, mounts what it is given, and fetches it over the network; it believes nothing
+that is not signed."""
+
 LATER = ("RestartSteps", "RestartMaxDelaySec")
 """Settings that systemd has known since 254; the image has them, this machine may not."""
 
@@ -40,7 +44,10 @@ def test_there_are_units() -> None:
 def test_a_service_is_closed(unit: Path) -> None:
     command = ("systemd-analyze", "security", "--offline=true", "--no-pager")
     judged = subprocess.run(
-        (*command, f"--threshold={EXPOSED}", unit), capture_output=True, text=True, check=False
+        (*command, f"--threshold={LESS.get(unit.name, EXPOSED)}", unit),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert judged.returncode == 0, judged.stdout + judged.stderr
 

@@ -176,7 +176,10 @@ def make_bundle(content: Content, bundle: Path, signer: Identity, rauc: "Rauc") 
             _link(source, inside / name)
         made = Path(making) / "made.raucb"
         need("mksquashfs", "squashfs-tools")
-        rauc.run("bundle", f"--cert={signer.certificate}", f"--key={signer.key}", inside, made)
+        rauc.run(
+            *("bundle", f"--cert={signer.certificate}", f"--key={signer.key}"),
+            *("--mksquashfs-args=-comp zstd -Xcompression-level 6", inside, made),
+        )
         made.rename(bundle)
 
 

@@ -26,6 +26,8 @@ from appliance.provisioning.stick import SETTINGS, SIGNATURE, Contents, Unusable
 from appliance.settings.patients import NAME as PATIENTS
 from appliance.settings.patients import read_contents
 from appliance.settings.problems import Problems
+from appliance.updates.reset import SIGNATURE as RESET_SIGNATURE
+from appliance.updates.reset import TOKEN, make_token
 from tools.provisioning.image import ImageFailed, make_image, opened, put
 
 _EPILOGUE = """\
@@ -93,6 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     signing.add_argument("stick", type=Path, metavar="STICK", help="its folder, or an image of it")
     _key_option(signing, required=True)
     signing.set_defaults(command=_sign)
+
+    reset = commands.add_parser("reset", help="have a box return to its factory state, once")
+    reset.add_argument("stick", type=Path, metavar="STICK", help="a folder")
+    reset.add_argument("--serial", required=True, metavar="NUMBER", help="of the box")
+    _key_option(reset, required=False)
+    reset.set_defaults(command=_reset)
 
     keys = commands.add_parser("keys", help="make a pair of keys to sign with")
     keys.add_argument("name", type=Path, metavar="NAME", help="makes NAME.key and NAME.pub")
@@ -184,6 +192,17 @@ def _sign(options: argparse.Namespace) -> None:
         if folder != options.stick:
             put(options.stick, [folder / SIGNATURE])
     print(f"{options.stick} is signed.")
+
+
+def _reset(options: argparse.Namespace) -> None:
+    token = make_token(options.serial)
+    options.stick.mkdir(parents=True, exist_ok=True)
+    (options.stick / TOKEN).write_bytes(token)
+    signature = options.stick / RESET_SIGNATURE
+    signature.unlink(missing_ok=True)
+    if options.key:
+        signature.write_bytes(sign(token, None, list(map(_read_key, options.key))))
+    print(f"{options.stick} removes all settings and images of {options.serial}, once.")
 
 
 def _write_signature(folder: Path, contents: Contents, keys: Sequence[Path]) -> None:

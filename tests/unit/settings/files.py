@@ -44,6 +44,15 @@ key = '''
 {KEY}'''
 allow_from = ["192.0.2.0/24"]
 
+[update]
+url = "https://updates.example/netty.raucb"
+while_receiving = true
+
+[fleet]
+server = "https://hawkbit.example:8443"
+token = "abc"
+tenant = "CLINICS"
+
 [ae]
 title = "NETTY_2"
 port = 11112

@@ -9,6 +9,7 @@ from appliance.settings.places import (
     Address,
     Interface,
     InterfaceAddress,
+    Link,
     Serial,
     SourceNetwork,
     Zone,
@@ -30,6 +31,8 @@ from appliance.settings.reader import Problems, read
         (Serial(), "NB-2025 0001"),
         (Zone(), "Asia/Tokyo"),
         (Zone(), "UTC"),
+        (Link(), "https://updates.example"),
+        (Link(), "https://[2001:db8::1]:8443/netty-1.2.raucb?box=7"),
     ],
 )
 def test_what_is_right_is_taken_as_written(kind, text):
@@ -62,6 +65,9 @@ def test_what_is_right_is_taken_as_written(kind, text):
         (Interface(), "a" * 16, "shorten it to 15"),
         (Serial(), "", "or leave the key out"),
         (Zone(), "Tokyo", 'did you mean "Asia/Tokyo"?'),
+        (Link(), "http://updates.example/", "write https://"),
+        (Link(), "updates.example", "write the whole address"),
+        (Link(), "https://updates.example/a b", "write the whole address"),
         (Zone(), "JST", 'did you mean "Asia/Tokyo"?'),
         (Zone(), "Asia/Tokio", 'did you mean "Asia/Tokyo"?'),
         (Zone(), "../../etc/passwd", "write area and city"),

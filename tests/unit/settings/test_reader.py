@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from appliance.settings.model import (
     TLS,
     Box,
+    Fleet,
     Images,
     LocalAE,
     Network,
@@ -19,6 +20,7 @@ from appliance.settings.model import (
     Settings,
     Storage,
     Timeouts,
+    Update,
     Watch,
 )
 from appliance.settings.problems import Problem, dotted
@@ -47,6 +49,8 @@ def test_a_whole_file_is_read():
             interface="eth1",
         ),
         panel=Panel(PASSWORD, TOKEN, CERTIFICATE, KEY, ("192.0.2.0/24",)),
+        update=Update("https://updates.example/netty.raucb", while_receiving=True),
+        fleet=Fleet("https://hawkbit.example:8443", "abc", "CLINICS"),
         ae=LocalAE(
             title="NETTY_2",
             port=11112,

@@ -1,5 +1,6 @@
 """The boot states of a box, made and read by EFI Boot Guard's own programs."""
 
+import random
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -151,3 +152,55 @@ def test_which_slot_runs_is_what_the_kernel_was_told(tmp_path: Path) -> None:
     line.write_text("ro root=/dev/dm-0\n")
     with pytest.raises(UnknownSlot, match="was not told"):
         Slot.running(tmp_path)
+
+
+SECTOR = 512
+"""Bytes that a disk writes whole or not at all."""
+
+
+def torn(old: bytes, new: bytes, chance: random.Random) -> Iterator[bytes]:
+    """What a power cut may leave of a file that was written over: from the front, or anyhow."""
+    places = range(0, len(old), SECTOR)
+    changed = [at for at in places if old[at : at + SECTOR] != new[at : at + SECTOR]]
+    for count in range(len(changed) + 1):
+        for written in (changed[:count], chance.sample(changed, count)):
+            left = bytearray(old)
+            for at in written:
+                left[at : at + SECTOR] = new[at : at + SECTOR]
+            yield bytes(left)
+
+
+@pytest.mark.parametrize(
+    ("call", "runs", "after"),
+    [
+        (["set-primary", "b"], A, {"a", "b"}),
+        (["set-state", "b", "good"], B, {"a", "b"}),
+        (["set-state", "a", "bad"], B, {"b"}),
+    ],
+    ids=["an update is written", "it is kept", "the next one begins"],
+)
+def test_a_power_cut_in_any_write_of_a_state_leaves_a_slot_that_starts(
+    box: BootStates, call: list[str], runs: Slot, after: set[str]
+) -> None:
+    """With RAUC's calls in their order; what the disk had not written yet is the old bytes."""
+    if runs == B:
+        answer(box, ["set-primary", "b"])
+        make_state(folder(box, B) / BOOT_STATE, "-P", "-s", "TESTING")
+    if call[1] == "a":
+        answer(BootStates(box.partitions, B, box.programs), ["set-state", "b", "good"])
+    box = BootStates(box.partitions, runs, box.programs)
+    file = folder(box, Slot.of(call[1])) / BOOT_STATE
+    before = file.read_bytes()
+    answer(box, call)
+    whole = file.read_bytes()
+    seen = set()
+    for left in torn(before, whole, random.Random(6)):
+        file.write_bytes(left)
+        primary = answer(box, ["get-primary"])
+        seen.add(primary)
+        state = box.read(Slot.of(primary))
+        assert state is not None
+        assert state.payload == Slot.of(primary).payload
+        assert (left == whole) <= (primary == call[1] or call[2:] == ["bad"])
+    assert seen == after
+    assert {each.name for each in folder(box, A).iterdir()} == {BOOT_STATE, LABEL}
