@@ -59,10 +59,10 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """How full the disk is, in bytes."""
+    """How full the disk is."""
 
-    free: int
-    total: int
+    share: int
+    """Of a thousand."""
     low: bool
     says: str
 
@@ -170,7 +170,8 @@ def _room(service: ServiceReport, say: Callable[[str], str]) -> Room | None:
     if (space := service.space) is None:
         return None
     says = say("space_of").format(size(space.total), size(space.free))
-    return Room(space.free, space.total, space.low, says)
+    share = 1000 - 1000 * space.free // max(1, space.total)
+    return Room(share, space.low, says)
 
 
 def _fetch(running: Running, language: Language, now: float, say: Callable[[str], str]) -> Fetch:

@@ -46,7 +46,7 @@ WORDS: Final[Mapping[str, Text]] = {
     "run_missing": Text("不足", "missing"),
     "run_arrived": Text("到着", "arrived"),
     "run_rendered": Text("画像作成", "rendered"),
-    "left": Text("残り約 {}", "about {} left"),
+    "left": Text("残り {}", "{} left"),
     "today": Text("今日受信", "Fetched today"),
     "today_images": Text("{} 枚", "{} images"),
     "today_studies": Text("{} 検査", "{} studies"),

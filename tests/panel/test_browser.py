@@ -1,22 +1,25 @@
-"""The page in a real browser: its stylesheet is taken, its colours are those of the state."""
+"""The page in a real browser: every page and state, both languages, any width, light and dark.
+
+What it showed is kept below build/screenshots: somebody has to look at it.
+"""
 
 import shutil
-import socket
-import subprocess
-import threading
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-import uvicorn
+from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
-from appliance.health.verdict import Verdict
-from appliance.panel.app import application, guarded
-from tests.panel.verdicts import verdict
+from appliance.archive.requests import Requests
+from tests.panel.houses import PASSWORD, House
+from tests.panel.verdicts import NAMES, verdict
 from tools.hospital.peers import PeerAbsent
 
+KEPT = Path(__file__).parents[2] / "build/screenshots"
 INK = {
     "green": ((0x1B, 0x6E, 0x47), (0x5F, 0xC7, 0x96)),
     "amber": ((0x9A, 0x5B, 0x00), (0xF0, 0xB0, 0x4F)),
@@ -25,63 +28,247 @@ INK = {
 """Of the state's shape and word, on light and on dark paper, as the stylesheet has them."""
 
 
-@contextmanager
-def serving(told: Verdict) -> Iterator[str]:
-    listener = socket.create_server(("127.0.0.1", 0))
-    config = uvicorn.Config(
-        guarded(application(lambda: told)), lifespan="off", log_level="error", ws="none"
-    )
-    server = uvicorn.Server(config)
-    thread = threading.Thread(target=server.run, args=([listener],))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join(10)
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How somebody looks at the page."""
+
+    language: str
+    dark: bool
+    width: int
+    script: bool = True
+
+    def __str__(self) -> str:
+        words = (self.language, "dark" if self.dark else "light", str(self.width))
+        return "-".join((*words, *(() if self.script else ("noscript",))))
 
 
-def photograph(address: str, goal: Path, dark: bool, width: int) -> Image.Image:
-    """What Chromium shows. Raises PeerAbsent where there is none."""
+DESK = Manner("ja", False, 1280)
+PHONE = Manner("en", True, 320)
+WALL = Manner("ja", True, 2560)
+PLAIN = Manner("en", False, 1280, script=False)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
     chromium = shutil.which("chromium")
     if chromium is None:
         raise PeerAbsent("chromium is not installed")
-    subprocess.run(
-        [
-            *(chromium, "--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars"),
-            *(f"--user-data-dir={goal}.profile", f"--screenshot={goal}"),
-            *(f"--window-size={width},1000", "--virtual-time-budget=2000"),
-            *(["--blink-settings=preferredColorScheme=0"] if dark else []),
-            address,
-        ],
-        check=True,
-        capture_output=True,
-        timeout=120,
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield running
+        running.close()
+
+
+@dataclass(slots=True)
+class Clinic:
+    """A box whose state can be changed, and where its page is."""
+
+    house: House
+    plain: str
+    secure: str
+    searches: tuple[int, int]
+
+    def be(self, name: str) -> None:
+        """Be in another state."""
+        self.house.look = lambda: verdict(name)
+        time.sleep(1.1)  # A look serves for a second.
+
+
+@pytest.fixture(scope="module")
+def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
+    house = House(tmp_path_factory.mktemp("clinic"))
+    house.fill(studies=7, pictures=16)
+    searches = house.ask()
+    with house.serving() as (plain, secure):
+        yield Clinic(house, plain, secure, searches)
+
+
+@pytest.fixture(scope="module")
+def technicians(browser: Browser, clinic: Clinic) -> Iterator[dict[Manner, BrowserContext]]:
+    """Browsers that have logged in."""
+    contexts = {manner: visiting(browser, manner) for manner in (DESK, PHONE, PLAIN)}
+    for manner, context in contexts.items():
+        page = context.new_page()
+        page.goto(f"{clinic.secure}/login?lang={manner.language}")
+        page.fill("#password", PASSWORD)
+        page.click("main button")
+        expect(page).to_have_url(f"{clinic.secure}/studies")
+        page.close()
+    yield contexts
+    for context in contexts.values():
+        context.close()
+
+
+def visiting(browser: Browser, manner: Manner) -> BrowserContext:
+    return browser.new_context(
+        ignore_https_errors=True,
+        java_script_enabled=manner.script,
+        color_scheme="dark" if manner.dark else "light",
+        locale=manner.language,
+        viewport={"width": manner.width, "height": 1440 if manner.width > 2000 else 900},
     )
-    return Image.open(goal).convert("RGB")
 
 
-@pytest.mark.parametrize(
-    ("name", "language", "dark", "width"),
-    [
-        ("working", "ja", False, 1280),
-        ("degraded", "en", True, 1280),
-        ("fault", "ja", False, 320),
-        ("unprovisioned", "en", False, 320),
-    ],
-)
-def test_the_state_is_seen(
-    tmp_path: Path, name: str, language: str, dark: bool, width: int
+def judge(page: Page, name: str, manner: Manner) -> Path:
+    """Photograph a page as it is, and see that nothing is wrong with it."""
+    said: list[str] = []
+    page.on("console", lambda message: said.append(message.text))
+    page.on("pageerror", lambda error: said.append(str(error)))
+    KEPT.mkdir(parents=True, exist_ok=True)
+    picture = KEPT / f"{name}-{manner}.png"
+    page.screenshot(path=picture, full_page=True)
+    if manner.script:
+        results = Axe().run(page)
+        assert results.violations_count == 0, f"{name}: {results.generate_report()}"
+        wider = page.evaluate("document.documentElement.scrollWidth - innerWidth")
+        assert wider <= 0, f"{name} is {wider} pixels wider than the window"
+    assert said == []
+    return picture
+
+
+@pytest.mark.parametrize("manner", [DESK, PHONE], ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_every_state(browser: Browser, clinic: Clinic, name: str, manner: Manner) -> None:
+    clinic.be(name)
+    context = visiting(browser, manner)
+    page = context.new_page()
+    page.goto(f"{clinic.plain}/?lang={manner.language}")
+    picture = Image.open(judge(page, name, manner)).convert("RGB")
+    context.close()
+    colours = {colour: count for count, colour in picture.getcolors(1 << 22) or []}
+    told = INK[verdict(name).colour][manner.dark]
+    assert colours.get(told, 0) > 0.005 * picture.width * 900, "the state is seen"
+    for ink in (inks[manner.dark] for inks in INK.values()):
+        assert ink == told or colours.get(ink, 0) < colours[told] / 20
+
+
+def test_on_a_wall(browser: Browser, clinic: Clinic) -> None:
+    clinic.be("degraded")
+    context = visiting(browser, WALL)
+    page = context.new_page()
+    page.goto(clinic.plain)
+    judge(page, "degraded", WALL)
+    assert page.locator("h1").bounding_box()["height"] > 70  # type: ignore[index]
+    context.close()
+
+
+PAGES = {
+    "front": "/",
+    "studies": "/studies",
+    "study": "/studies/3",
+    "picture": "/studies/3/8",
+    "search": "/search",
+    "found": "/search/{0}",
+    "asking": "/search/{1}",
+    "erased": "/search/9999",
+    "fetches": "/fetches",
+    "watch": "/watch",
+    "events": "/events",
+    "service": "/service",
+    "settings": "/settings",
+    "nothing": "/nothing",
+}
+
+
+@pytest.mark.parametrize("manner", [DESK, PHONE, PLAIN], ids=str)
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page(
+    technicians: dict[Manner, BrowserContext], clinic: Clinic, name: str, manner: Manner
 ) -> None:
-    told = verdict(name)
-    with serving(told) as address:
-        picture = photograph(f"{address}/?lang={language}", tmp_path / "page.png", dark, width)
-    assert picture.size == (width, 1000)
-    colours = {colour: count for count, colour in picture.getcolors(1 << 20) or []}
-    share = colours.get(INK[told.colour][dark], 0) / (width * 1000)
-    assert share > 0.01, "the state fills a good part of the page"
-    others = {ink[dark] for colour, ink in INK.items() if colour != told.colour}
-    assert all(colours.get(ink, 0) < colours[INK[told.colour][dark]] / 20 for ink in others)
-    paper = picture.getpixel((1, 1))
-    margin = {picture.getpixel((width - 2, y)) for y in range(1000)}
-    assert margin == {paper}, "nothing reaches beyond the right edge"
+    if name == "front":
+        clinic.be("working")
+    page = technicians[manner].new_page()
+    page.goto(clinic.secure + PAGES[name].format(*clinic.searches))
+    judge(page, name, manner)
+    page.close()
+
+
+def test_every_page_of_an_empty_box(browser: Browser, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.folders.data.mkdir()
+    with house.serving() as (_, secure):
+        context = visiting(browser, DESK)
+        page = context.new_page()
+        page.goto(f"{secure}/login")
+        judge(page, "login", DESK)
+        page.fill("#password", "not the password")
+        page.click("main button")
+        judge(page, "login-wrong", DESK)
+        page.fill("#password", PASSWORD)
+        page.click("main button")
+        judge(page, "no-archive", DESK)
+        Requests.open(house.folders.requests).close()
+        house.fill(0)
+        for name in ("studies", "fetches", "events"):
+            page.goto(secure + PAGES[name])
+            judge(page, f"{name}-empty", DESK)
+        context.close()
+
+
+def test_the_front_page_follows_the_box(browser: Browser, clinic: Clinic) -> None:
+    clinic.be("working")
+    context = visiting(browser, DESK)
+    page = context.new_page()
+    page.goto(clinic.plain)
+    expect(page.locator("h1")).to_have_text("正常に動作しています")
+    clinic.be("fault")
+    expect(page.locator("h1")).to_have_text("異常があります", timeout=20_000)
+    expect(page.locator("body")).to_have_class("front red")
+    assert page.title().startswith("異常があります")
+    context.close()
+
+
+@pytest.mark.parametrize("manner", [PHONE, PLAIN], ids=str)
+def test_a_technicians_way(
+    technicians: dict[Manner, BrowserContext], clinic: Clinic, manner: Manner
+) -> None:
+    """Search, fetch, suspend, resume, page through pictures: with and without JavaScript."""
+    clinic.be("working")
+    page = technicians[manner].new_page()
+    page.goto(clinic.secure)
+    page.get_by_role("link", name="Search and fetch").click()
+    page.get_by_label("Patient number").fill("00012345")
+    page.get_by_role("button", name="Search").click()
+    expect(page.locator("h1")).to_have_text("Asking main")
+    requests = Requests.open(clinic.house.folders.requests)
+    search = requests.pending_searches("main")[-1]
+    assert search.patient_id == "00012345"
+    requests.answer_search(search.id, requests.find_search(clinic.searches[0])[1])
+    expect(page.locator("h1")).to_have_text("3 studies found", timeout=20_000)
+    page.get_by_role("button", name="Fetch 2").click()
+    expect(page).to_have_url(f"{clinic.secure}/fetches")
+    assert requests.pending("main")[-1].study == "1.2.3.4"
+    page.get_by_role("link", name="Service").click()
+    page.get_by_role("button", name="Suspend").click()
+    expect(page.get_by_text("The box is suspended")).to_be_visible()
+    assert requests.suspended
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_text("The box works")).to_be_visible()
+    assert not requests.suspended
+    requests.close()
+    page.get_by_role("link", name="Studies").click()
+    page.get_by_role("link", name="NET-0003").click()
+    page.get_by_role("link", name="1 of 16", exact=True).click()
+    page.get_by_role("link", name="Next").click()
+    if manner.script:
+        page.keyboard.press("ArrowRight")
+    else:
+        page.get_by_role("link", name="Next").click()
+    expect(page.locator("h1")).to_contain_text("3 of 16")
+    assert page.locator("img.large").evaluate("image => image.naturalWidth") == 256
+    page.close()
+
+
+def test_who_logs_out_is_out(browser: Browser, clinic: Clinic) -> None:
+    context = visiting(browser, PLAIN)
+    page = context.new_page()
+    page.goto(f"{clinic.secure}/login?lang=en")
+    page.fill("#password", PASSWORD)
+    page.click("main button")
+    kept = context.cookies()
+    page.get_by_role("button", name="Log out").click()
+    expect(page).to_have_url(f"{clinic.secure}/")
+    context.add_cookies(kept)  # type: ignore[arg-type]
+    page.goto(f"{clinic.secure}/studies")
+    expect(page).to_have_url(f"{clinic.secure}/login")
+    context.close()

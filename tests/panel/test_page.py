@@ -76,7 +76,9 @@ def test_every_state_is_said(name: str, language: str) -> None:
         assert getattr(problem.what, language) in answer.text
         assert getattr(problem.who, language).replace("'", "&#39;") in answer.text
     elements = Elements(answer.text).seen
-    assert sum(tag == "svg" for tag, _ in elements) == 1, "one shape for the state"
+    assert sum(tag == "svg" and one["class"] == "shape" for tag, one in elements) == 1, (
+        "one shape for the state"
+    )
     assert ("html", {"lang": language}) in elements
 
 
