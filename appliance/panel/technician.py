@@ -28,6 +28,7 @@ PICTURES_A_PAGE = 60
 AROUND = 4
 """Pictures on either side of the one that is looked at."""
 FETCHES = 30
+TESTS = 10
 LONGEST_KEY = 64
 WAITING = 8
 """Logins that may wait for their turn; each one takes 16 MiB while it is checked."""
@@ -122,6 +123,8 @@ class Technician:
             self._get("/events", self.events),
             self._get("/service", self.service),
             self._post("/suspension", self.suspension),
+            self._post("/tests", self.begin_test),
+            self._get("/tests/{test:int}", self.test),
             self._get("/settings", self.settings),
         ]
 
@@ -317,8 +320,29 @@ class Technician:
     def service(self, visit: Visit) -> Response:
         """What a technician can do to the box."""
         with self._shelf.requests() as requests:
-            suspended = requests.suspended
-        return self._pages.page("service.html", visit, here="service", suspended=suspended)
+            suspended, tests = requests.suspended, requests.latest_tests(TESTS)
+        return self._pages.page(
+            "service.html",
+            visit,
+            here="service",
+            suspended=suspended,
+            remotes=self._tell().remotes,
+            tests=[(one, self._when(visit, one.asked_at)) for one in tests],
+        )
+
+    def begin_test(self, visit: Visit) -> Response:
+        """Have the connection to a remote tested."""
+        remote = visit.form.get("remote", "")
+        if remote not in {one.name for one in self._tell().remotes}:
+            raise LookupError
+        with self._shelf.requests() as requests:
+            return go(f"/tests/{requests.ask_test(remote)}")
+
+    def test(self, visit: Visit) -> Response:
+        """What a test found so far."""
+        with self._shelf.requests() as requests:
+            test = requests.find_test(visit.request.path_params["test"])
+        return self._pages.page("test.html", visit, here="service", test=test)
 
     def suspension(self, visit: Visit) -> Response:
         """Suspend the box, or end that."""

@@ -16,6 +16,7 @@ from starlette.testclient import TestClient
 
 from appliance.archive.catalogue import Catalogue
 from appliance.archive.files import Folders
+from appliance.archive.hops import Hop, Said
 from appliance.archive.records import PictureRow, RenderOutcome, StoredInstance
 from appliance.archive.requests import Found, Requests
 from appliance.panel.app import Sources, application
@@ -144,6 +145,17 @@ class House:
             ],
         )
         waiting = requests.ask_search("main", accession="A0002")
+        tested = requests.ask_test("ward")
+        requests.begin_test(tested)
+        for step, outcome in (("name", "passed"), ("port", "failed"), ("association", "skipped")):
+            says = Said(f"{step} を試しました。", f"{step} was tried.")
+            detail = "192.0.2.7:104: connection refused" if outcome == "failed" else ""
+            requests.note_hop(tested, Hop(step, outcome, 0.02, says, detail))  # type: ignore[arg-type]
+        letter = "NETTY, 192.0.2.20, 11112"
+        requests.finish_test(
+            tested, Said(f"登録をお願いします：\n{letter}", f"Register:\n{letter}")
+        )
+        requests.ask_test("main")
         requests.close()
         return answered, waiting
 

@@ -27,9 +27,9 @@ from tests.panel.houses import HASHED, PASSWORD, PATIENT, TOKEN, House
 
 GETS = (
     *("/studies", "/studies/1", "/studies/1/1", "/pictures/1/0", "/search", "/search/1"),
-    *("/fetches", "/watch", "/events", "/service", "/settings"),
+    *("/fetches", "/watch", "/events", "/service", "/settings", "/tests/1"),
 )
-POSTS = ("/search", "/fetch", "/suspension")
+POSTS = ("/search", "/fetch", "/suspension", "/tests")
 PROGRAMS = ("/metrics", "/dicomweb/studies", "/dicomweb/studies/2.25.1/rendered")
 SECRETS = (PATIENT, PASSWORD, TOKEN, HASHED, "NET-0001", "00067890")
 

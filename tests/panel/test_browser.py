@@ -165,6 +165,8 @@ PAGES = {
     "watch": "/watch",
     "events": "/events",
     "service": "/service",
+    "test": "/tests/1",
+    "test-waiting": "/tests/2",
     "settings": "/settings",
     "nothing": "/nothing",
 }
