@@ -11,6 +11,7 @@ import traceback
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
+from pathlib import Path
 from typing import Final
 
 import anyio
@@ -22,10 +23,12 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from appliance import __version__
 from appliance.panel.live import Live, Look
 from appliance.panel.pages import Pages
 from appliance.panel.sessions import Attempts, Sessions
 from appliance.panel.shelf import Shelf
+from appliance.panel.support import Subject
 from appliance.panel.technician import Login, Technician
 from appliance.panel.told import Tell
 from appliance.panel.view import view_of
@@ -71,8 +74,13 @@ class Sources:
     look: Look
     tell: Tell
     shelf: Shelf
+    run_folder: Path = Path("/run")
     secure_port: int | None = None
     """Where HTTPS is, for the links of pages that came by HTTP; None: on the same port."""
+
+    def subject(self) -> Subject:
+        """What a support bundle made now is about."""
+        return Subject(__version__, self.look(), self.tell(), self.shelf.folders, self.run_folder)
 
 
 def application(sources: Sources, machines: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -82,7 +90,7 @@ def application(sources: Sources, machines: Sequence[BaseRoute] = ()) -> ASGIApp
     live = Live(sources.look, sources.tell, sources.shelf)
     front = _Front(pages, live)
     login = Login(pages, sessions, Attempts(), sources.tell)
-    technician = Technician(pages, sessions, sources.tell, sources.shelf, live)
+    technician = Technician(pages, sessions, sources.tell, sources.shelf, live, sources.subject)
     app = Starlette(
         routes=[
             Route("/", front.page),

@@ -46,6 +46,7 @@ class Serving:
     tell: Tell
     shelf: Shelf
     certificates: Path
+    run_folder: Path
 
     def run(self, port: int, secure_port: int) -> None:
         """Serve until SIGTERM. Raises OSError if a port is taken.
@@ -53,7 +54,13 @@ class Serving:
         Where there can be no certificate, as on a broken disk, HTTP alone tells how the box is.
         """
         certificates = self._certificates()
-        sources = Sources(self.look, self.tell, self.shelf, secure_port if certificates else None)
+        sources = Sources(
+            self.look,
+            self.tell,
+            self.shelf,
+            self.run_folder,
+            secure_port if certificates else None,
+        )
         app = application(sources, machine_routes(sources))
         with ExitStack() as stack:
             listeners = [stack.enter_context(listening(port))]
@@ -86,6 +93,7 @@ def of_box(root: Path) -> Serving:
         ToldByFile(places.run),
         Shelf(root / "data/archive"),
         places.certificate.parent,
+        places.run,
     )
 
 
@@ -93,7 +101,13 @@ def of_pc(settings: Settings, data: Path, version: str) -> Serving:
     """The page of an AE on a PC, with the archive in `data`."""
     told = shown(settings)
     places = Places(data)
-    return Serving(_Judge(places, version), lambda: told, Shelf(data), places.certificate.parent)
+    return Serving(
+        _Judge(places, version),
+        lambda: told,
+        Shelf(data),
+        places.certificate.parent,
+        places.run,
+    )
 
 
 class _Judge:

@@ -1,7 +1,10 @@
 """The pages behind the login. Nothing of a patient is in their addresses."""
 
+import io
 import math
 import re
+import time
+from collections.abc import Callable
 from datetime import datetime
 from urllib.parse import urlsplit
 
@@ -19,6 +22,7 @@ from appliance.panel.live import Live, zone
 from appliance.panel.pages import SESSION, Endpoint, Pages, Visit, forget_cookie, go, set_cookie
 from appliance.panel.sessions import Attempts, Sessions
 from appliance.panel.shelf import Shelf
+from appliance.panel.support import Subject, name_of, write_bundle
 from appliance.panel.told import Tell
 from appliance.panel.words import ago
 from appliance.settings.passwords import is_password
@@ -99,13 +103,20 @@ class Technician:
     """What one sees and does after login."""
 
     def __init__(
-        self, pages: Pages, sessions: Sessions, tell: Tell, shelf: Shelf, live: Live
+        self,
+        pages: Pages,
+        sessions: Sessions,
+        tell: Tell,
+        shelf: Shelf,
+        live: Live,
+        subject: Callable[[], Subject],
     ) -> None:
         self._pages = pages
         self._sessions = sessions
         self._tell = tell
         self._shelf = shelf
         self._live = live
+        self._subject = subject
 
     def routes(self) -> list[BaseRoute]:
         """Where these pages are."""
@@ -125,6 +136,7 @@ class Technician:
             self._post("/suspension", self.suspension),
             self._post("/tests", self.begin_test),
             self._get("/tests/{test:int}", self.test),
+            self._post("/bundle", self.bundle),
             self._get("/settings", self.settings),
         ]
 
@@ -343,6 +355,13 @@ class Technician:
         with self._shelf.requests() as requests:
             test = requests.find_test(visit.request.path_params["test"])
         return self._pages.page("test.html", visit, here="service", test=test)
+
+    def bundle(self, visit: Visit) -> Response:
+        """What the vendor needs to help."""
+        file = io.BytesIO()
+        write_bundle(file, self._subject())
+        headers = {"Content-Disposition": f'attachment; filename="{name_of(time.time())}"'}
+        return Response(file.getvalue(), media_type="application/zip", headers=headers)
 
     def suspension(self, visit: Visit) -> Response:
         """Suspend the box, or end that."""

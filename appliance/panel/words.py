@@ -229,6 +229,12 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
     "hop_failed": Text("失敗", "failed"),
     "hop_skipped": Text("未実施", "not tried"),
     "letter": Text("PACS の管理者に伝えること", "What to tell the administrator of the PACS"),
+    "bundle": Text("サポート用の記録", "Support bundle"),
+    "bundle_why": Text(
+        "販売店に送る記録です。患者の情報、パスワード、鍵は入りません。",
+        "What the vendor needs to help. It holds nothing of patients, and no secrets.",
+    ),
+    "bundle_make": Text("保存する", "Save it"),
     "settings_why": Text(
         "いま有効な設定です。パスワードと鍵は表示しません。変更は USB メモリで行います。",
         "The settings that hold now. Secrets are not shown. A USB stick changes them.",

@@ -1,5 +1,6 @@
 """`tools/demo`: one run fetches everything, the next one nothing, and a failure is told."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ def test_a_second_run_fetches_nothing(tmp_path: Path) -> None:
     assert len(pictures) > instances
     page = (tmp_path / "index.html").read_text()
     assert all(name in page for name in pictures)
+    assert re.search(r"The page: +http://127\.0\.0\.1:\d+/ .*\n +https://", first.stdout)
     second = demonstrate(tmp_path)
     assert second.returncode == 0, second.stderr
     assert f"Nothing was missing, nothing was fetched: all {instances}" in second.stdout

@@ -71,7 +71,11 @@ class House:
     def sources(self, secure_port: int | None = None) -> Sources:
         """What the page takes."""
         return Sources(
-            lambda: self.look(), lambda: self.told, Shelf(self.folders.data), secure_port
+            lambda: self.look(),
+            lambda: self.told,
+            Shelf(self.folders.data),
+            self.root / "run",
+            secure_port,
         )
 
     def fill(self, studies: int = 3, pictures: int = 12) -> None:

@@ -1,9 +1,11 @@
 """The page as an attacker meets it: without login, with forged forms, with too much, too slowly."""
 
+import io
 import re
 import socket
 import threading
 import time
+import zipfile
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -29,7 +31,7 @@ GETS = (
     *("/studies", "/studies/1", "/studies/1/1", "/pictures/1/0", "/search", "/search/1"),
     *("/fetches", "/watch", "/events", "/service", "/settings", "/tests/1"),
 )
-POSTS = ("/search", "/fetch", "/suspension", "/tests")
+POSTS = ("/search", "/fetch", "/suspension", "/tests", "/bundle")
 PROGRAMS = ("/metrics", "/dicomweb/studies", "/dicomweb/studies/2.25.1/rendered")
 SECRETS = (PATIENT, PASSWORD, TOKEN, HASHED, "NET-0001", "00067890")
 
@@ -72,7 +74,7 @@ def suspended(house: House) -> bool:
 
 def test_the_lists_name_every_route(house: House) -> None:
     """A new route must be thought about."""
-    technician = Technician(None, None, None, None, None)  # type: ignore[arg-type]
+    technician = Technician(None, None, None, None, None, None)  # type: ignore[arg-type]
     routes = [one for one in technician.routes() if isinstance(one, Route)]
     plain = re.compile(r"\{\w+:int\}")
     for method, known in (("GET", GETS), ("POST", POSTS)):
@@ -350,6 +352,19 @@ def test_no_address_and_no_log_names_a_patient(
             assert not [secret for secret in (*SECRETS, "SUZUKI") if secret in address]
     said = capfd.readouterr()
     assert "SUZUKI" not in caplog.text + said.out + said.err
+
+
+def test_the_support_bundle_names_no_patient(technician: TestClient) -> None:
+    answer = technician.post("/bundle", data={"token": token_of(technician)})
+    assert answer.status_code == 200
+    assert re.fullmatch(
+        r'attachment; filename="netty-support-\d{8}-\d{6}\.zip"',
+        answer.headers["content-disposition"],
+    )
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as bundle:
+        texts = [bundle.read(name).decode() for name in bundle.namelist()]
+    assert len(texts) > 3
+    assert not [secret for secret in SECRETS for text in texts if secret in text]
 
 
 def test_a_fault_is_told_without_values(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

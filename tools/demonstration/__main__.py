@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tools.demonstration import sheet
 from tools.demonstration.progress import Line, Progress
-from tools.demonstration.settings import netty_toml
+from tools.demonstration.settings import PASSWORD, netty_toml
 from tools.demonstration.studies import Patient, patients
 from tools.hospital.box import TITLE, Box
 from tools.hospital.peers import PACS, Peer, PeerAbsent, PeerFailed, free_port
@@ -89,15 +89,23 @@ def demonstrate(options: argparse.Namespace) -> None:
         box.check()
         started, before = time.time(), _status(box)
         appliance = running.enter_context(box.run(port))
-        print(f"The box runs as {TITLE} on port {port}; its settings: {_short(box.settings)}\n")
+        print(f"The box runs as {TITLE} on port {port}; its settings: {_short(box.settings)}")
+        page_port, secure_port = free_port(), free_port()
+        page = running.enter_context(box.page(page_port, secure_port))
+        print(f"Its page:  http://127.0.0.1:{page_port}/\n")
         line = Line()
         try:
-            _follow(box, (pacs, appliance), len(files), started, options, line)
+            _follow(box, (pacs, appliance, page), len(files), started, options, line)
         finally:
             line.end()
         _report(box, before, len(files), started)
+        print(
+            f"The page:   http://127.0.0.1:{page_port}/ (how the box is)\n"
+            f"            https://127.0.0.1:{secure_port}/ (pictures and search; it signed its "
+            f'certificate itself; password "{PASSWORD}")'
+        )
         if not options.once:
-            _stay(appliance, pacs)
+            _stay(appliance, pacs, page)
 
 
 def _describe(pacs: Peer, people: Sequence[Patient], files: Sequence[Path]) -> None:
@@ -182,11 +190,12 @@ def _report(box: Box, before: Progress, expected: int, started: float) -> None:
     )
 
 
-def _stay(appliance: Peer, pacs: Peer) -> None:
-    print("\nThe box keeps asking the PACS. Ctrl-C ends both.", flush=True)
-    while appliance.running and pacs.running:
+def _stay(*peers: Peer) -> None:
+    print("\nThe box keeps asking the PACS. Ctrl-C ends all of it.", flush=True)
+    while all(peer.running for peer in peers):
         time.sleep(POLL)
-    raise Failed(f"the box or the PACS ended by itself; see {appliance.log} and {pacs.log}")
+    ended = next(peer for peer in peers if not peer.running)
+    raise Failed(f"{ended.node.title} ended by itself; see {ended.log}")
 
 
 def _short(path: Path) -> Path:

@@ -3,9 +3,13 @@
 import json
 from collections.abc import Sequence
 
+from appliance.settings.passwords import hash_password
 from tools.demonstration.studies import Patient
 from tools.hospital.box import TITLE
 from tools.hospital.sender import Node
+
+PASSWORD = "look at the page"
+"""Of the demonstration's page."""
 
 _HEAD = """\
 # The settings of the demonstration's box. `tools/demo` writes this file anew each time.
@@ -20,6 +24,11 @@ revision = 1
 title = {title}
 port = {port}
 address = "127.0.0.1"          # this machine alone can reach the demonstration
+
+# The page: who knows the password sees pictures, and asks for more. This one is known to everybody;
+# `appliance password` makes a line like this of yours.
+[panel]
+password = {password}
 
 # Whom to ask. Only registered remotes may call us back, under this title, from this host.
 [[remote]]
@@ -60,6 +69,7 @@ def netty_toml(box_port: int, pacs: Node, patients: Sequence[Patient]) -> str:
     head = _HEAD.format(
         title=_quoted(TITLE),
         port=box_port,
+        password=_quoted(hash_password(PASSWORD)),
         remote_title=_quoted(pacs.title),
         remote_host=_quoted(pacs.host),
         remote_port=pacs.port,

@@ -54,3 +54,15 @@ class Box:
         command = appliance("run", "--settings", self.settings, "--data", self.data)
         with running(command, Node(TITLE, port), folder, stop_within=STOP_WITHIN) as peer:
             yield peer
+
+    @contextmanager
+    def page(self, port: int, secure_port: int) -> Iterator[Peer]:
+        """Serve its page until the block ends, by HTTP and by HTTPS."""
+        folder = self.data.parent / "page"
+        folder.mkdir(parents=True, exist_ok=True)
+        command = appliance(
+            *("panel", "--settings", self.settings, "--data", self.data),
+            *("--port", str(port), "--secure-port", str(secure_port)),
+        )
+        with running(command, Node("the page", port), folder) as peer:
+            yield peer
