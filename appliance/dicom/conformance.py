@@ -169,6 +169,9 @@ def _initiation(settings: Settings) -> Iterator[str]:
     yield "Study Instance UID (0020,000D), unique key, at STUDY level; destination is "
     yield f"`{settings.ae.title}`. The final status is a hint: a study is complete when every"
     yield "instance that an IMAGE level C-FIND listed is durable."
+    yield ""
+    yield "The connection self-test, run when somebody asks for it, retrieves one instance at IMAGE"
+    yield "level (Study, Series and SOP Instance UID)."
 
 
 def _acceptance(settings: Settings, proven: Sequence[str]) -> Iterator[str]:
