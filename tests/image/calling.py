@@ -2,8 +2,7 @@
 
 import hashlib
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from math import inf
 from pathlib import Path
 
@@ -38,16 +37,6 @@ def echoes(node: Node, within: float = 8.0) -> bool:
         association.release()
 
 
-def until(holds: Callable[[], bool], within: float, otherwise: str) -> float:
-    """Wait until `holds`, and return how many seconds that took. Raises AssertionError."""
-    begun = time.monotonic()
-    while not holds():
-        if time.monotonic() - begun > within:
-            raise AssertionError(f"{otherwise} within {within:.0f} s")
-        time.sleep(0.2)
-    return round(time.monotonic() - begun, 2)
-
-
 def digest(dataset: Dataset) -> str:
     """What tells the pixels of one slice from those of another."""
     return hashlib.sha256(dataset.PixelData).hexdigest()
@@ -66,7 +55,7 @@ class Modality:
         self._presentation = presentation(files[0])
         self._root = root
         self._ended = threading.Event()
-        self._thread = threading.Thread(target=self.send, name=f"modality {root}", daemon=True)
+        self._thread: threading.Thread | None = None
         self.offered: dict[str, str] = {}
         """Digests of the pixels of all that was sent, by SOP Instance UID."""
         self.acknowledged: dict[str, str] = {}
@@ -76,17 +65,23 @@ class Modality:
 
     def start(self) -> None:
         """Begin to send, in a thread of its own."""
+        self._thread = threading.Thread(
+            target=self._send, args=(self._associate(),), name=f"modality {self._root}", daemon=True
+        )
         self._thread.start()
 
     def end(self) -> None:
         """Wait until the thread has noticed that nobody takes anything any more, or stop it."""
         self._ended.set()
+        assert self._thread is not None
         self._thread.join(90)
         assert not self._thread.is_alive(), "the modality hangs in a C-STORE"
 
-    def send(self, most: float = inf) -> None:
-        """Send, at most so many; returns when that is done or the association has ended."""
-        association = self._associate()
+    def send(self, most: float) -> None:
+        """Send so many, or as many as the association lasts."""
+        self._send(self._associate(), most)
+
+    def _send(self, association: Association, most: float = inf) -> None:
         number = 0
         while number < most and association.is_established and not self._ended.is_set():
             slice_ = self._slices[number % len(self._slices)]
@@ -109,10 +104,12 @@ class Modality:
         caller = AE(TITLE)
         caller.dimse_timeout = caller.network_timeout = 60
         sop_class, syntax = self._presentation
-        return caller.associate(
+        association = caller.associate(
             self._node.host,
             self._node.port,
             [build_context(sop_class, syntax)],
             ae_title=self._node.title,
             evt_handlers=[(evt.EVT_CONN_OPEN, at_once)],
         )
+        assert association.is_established, "the box takes no slices of the modality"
+        return association

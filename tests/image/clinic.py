@@ -2,6 +2,7 @@
 
 import base64
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,19 +11,15 @@ from urllib.request import urlopen
 
 from appliance.images.deidentify import Deidentifier
 from tests.image.calling import TITLE as MODALITY
-from tests.image.calling import echoes, until
+from tests.image.calling import echoes
+from tests.image.patience import START_WITHIN, until
+from tests.image.site import HOST
 from tools.hospital.box import TITLE
 from tools.hospital.peers import Peer
 from tools.hospital.sender import Node
 from tools.hospital.volume import SIDE, Patient
 from tools.imaging.machine import DICOM_PORT, PAGE_PORT, Machine
 from tools.imaging.stick import make_stick
-
-SERVES_WITHIN = 420.0
-"""Seconds from power, a stick or a fault to a C-ECHO; a busy machine without KVM takes its time."""
-
-HOST = "10.0.2.2"
-"""This machine, as the box sees it through QEMU's user network."""
 
 ARCHIVE = "/data/archive"
 
@@ -90,9 +87,9 @@ class Clinic:
         self.serves()
         self.machine.wait_for_shell()
 
-    def serves(self, within: float = SERVES_WITHIN) -> float:
+    def serves(self, within: float = START_WITHIN) -> float:
         """Wait for an answer to a C-ECHO, and return the seconds."""
-        return until(lambda: echoes(self.node), within, "the box does not answer a C-ECHO")
+        return until("C-ECHO succeeds", lambda: echoes(self.node), within)
 
     def plug(self, revision: int) -> None:
         """Plug in a stick with settings for this clinic."""
@@ -116,7 +113,7 @@ class Clinic:
             assert said.get("outcome") != "rejected", said
             return (said.get("outcome"), said.get("revision")) == ("accepted", revision)
 
-        until(told, SERVES_WITHIN, "the settings were not accepted")
+        until("the settings are accepted", told)
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """What the page tells machines: HTTP status and content."""
@@ -141,6 +138,23 @@ class Clinic:
     def boot(self) -> str:
         """The number of this boot."""
         return self.machine.run("cat /proc/sys/kernel/random/boot_id")
+
+    def restarts(self) -> list[dict[str, Any]]:
+        """What counts against the restart budget: `cause` and `at`, in seconds of running time."""
+        ledger = json.loads(self.machine.run("cat /state/budget/ledger.json || echo '{}'"))
+        restarts: list[dict[str, Any]] = ledger.get("restarts", [])
+        return restarts
+
+    def is_left_alone(self) -> None:
+        """Wait until the box says that its AE is not started any more, and see that it is not."""
+        until("a fault is shown", lambda: self.health()[1]["name"] == "fault")
+        for _ in range(5):
+            time.sleep(10)
+            status, said = self.health()
+            assert (status, said["name"], said["colour"]) == (503, "fault", "red")
+            assert "again and again" in said["problems"][0]["what"]["en"]
+            assert not echoes(self.node, within=2)
+        assert self.service("ActiveState") == "inactive"
 
     def status(self) -> dict[str, Any]:
         """What `appliance status` says in the box."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.image.figures import Figures
+from tests.image.patience import START_WITHIN
 from tools.imaging.architecture import AMD64
 from tools.imaging.build import Build, build
 from tools.imaging.cache import cache_from_environment
@@ -67,14 +68,13 @@ def new_machine(image: Build, tmp_path: Path) -> Iterator[NewMachine]:
 
 
 @pytest.fixture(scope="session")
-def box(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+def box(
+    image: Build, tmp_path_factory: pytest.TempPathFactory, figures: Figures
+) -> Iterator[Machine]:
     """One box for all tests that leave it as it was: new, without settings, started."""
     folder = tmp_path_factory.mktemp("box")
     with Machine(copy_disk(image.disk, folder / "disk.img"), folder) as machine:
         machine.wait(r"Reached target multi-user\.target", START_WITHIN)
+        figures.note_since_power("ready", machine)
         machine.wait_for_shell()
         yield machine
-
-
-START_WITHIN = 300.0
-"""Seconds. A start takes 30 to 60 of them; a busy machine without KVM is no reason to fail."""

@@ -2,8 +2,11 @@
 
 import fcntl
 import json
+import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from tools.imaging.machine import Machine
 
 
 @dataclass(frozen=True, slots=True)
@@ -11,6 +14,16 @@ class Figures:
     """Measurements by name, in a JSON file that several test processes write to."""
 
     file: Path
+
+    def note_since_power(self, name: str, machine: Machine) -> None:
+        """Keep what it took this machine to come so far since it was switched on."""
+        self.note(
+            f"from power to {name}",
+            {
+                "seconds": machine.seconds(time.monotonic()),
+                "processor seconds of this machine": round(machine.processor_seconds(), 1),
+            },
+        )
 
     def note(self, name: str, value: object) -> None:
         """Keep a measurement, in place of an earlier one of that name."""

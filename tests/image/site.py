@@ -2,8 +2,7 @@
 
 import http.client
 import json
-import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,9 +12,9 @@ from pydicom.dataset import Dataset
 from pynetdicom import AE, evt
 from pynetdicom.sop_class import CTImageStorage, Verification  # type: ignore[attr-defined]
 
+from tests.image.patience import SOON, START_WITHIN, until
 from tests.instances import instance
 from tools.imaging.machine import DICOM_PORT, PAGE_PORT, CommandFailed, Machine
-from tools.imaging.qmp import MachineTimeout
 from tools.imaging.stick import make_stick, read_stick
 
 SERIAL = "NB-TEST-1"
@@ -27,11 +26,10 @@ BOX = "HAPPY_netty"
 HOST = "10.0.2.2"
 """This machine, as the box sees it through QEMU's user network."""
 
-START_WITHIN = 600.0
 ANSWER_WITHIN = 600.0
 """Seconds that a stick may take: a trial that fails takes 90 of them."""
-SOON = 120.0
 
+_TIMESYNC = "/run/systemd/timesync"
 _LED = "/sys/class/leds/input*::{key}"
 """The lamps of the machine's keyboard stand for the box's LED (board.toml)."""
 GREEN, RED = "numlock", "capslock"
@@ -49,15 +47,6 @@ class Answer:
     def places(self) -> set[tuple[str, int, int]]:
         """File, line and column of each mistake."""
         return {(each["file"], each["line"], each["column"]) for each in self.data["problems"]}
-
-
-def until(what: str, come: Callable[[], bool], within: float = SOON, every: float = 0.5) -> None:
-    """Wait for something to be so. Raises MachineTimeout."""
-    deadline = time.monotonic() + within
-    while not come():
-        if time.monotonic() > deadline:
-            raise MachineTimeout(f"not within {within:.0f} s: {what}")
-        time.sleep(every)
 
 
 @contextmanager
@@ -83,9 +72,12 @@ class Site:
 
     machine: Machine
     folder: Path
-    pacs_port: int
-    revision: int = 0
-    """Of the settings that were made last."""
+    pacs_port: int = 11112
+    revision: int = 10
+    """Of the settings that were made last; there are earlier ones."""
+    time_server: bool = True
+    """Whether the box believes that one has set its clock; here is none. Without one it says so
+    when it has waited for ten minutes, whatever else it would say."""
     _sticks: int = field(default=0, repr=False)
 
     def settings(self, more: str = "", *, box: str = "", revision: int | None = None) -> str:
@@ -141,7 +133,7 @@ query = false
     def pull(self, stick: Path, report: Mapping[str, Any]) -> Answer:
         """Pull a stick whose outcome is known, and read the answer on it."""
         self.machine.unplug()
-        until("the stick is missed", lambda: not self.report()["plugged"])
+        until("the stick is missed", lambda: not self.report()["plugged"], SOON)
         name = f"netty-result-{SERIAL}"
         text, data = (read_stick(stick, f"{name}.{ending}") for ending in ("txt", "json"))
         assert text is not None, "no answer for people on the stick"
@@ -159,6 +151,11 @@ query = false
     def current(self) -> str:
         """The name of the generation that holds after every start; empty if there is none."""
         return self.machine.run("readlink /state/settings/current || true")
+
+    @property
+    def current_revision(self) -> int:
+        """The revision of that generation."""
+        return int(self.current().partition("-")[0])
 
     def ae_process(self) -> int:
         """The process ID of the AE; 0 if it is down."""
@@ -245,6 +242,8 @@ query = false
         """Wait until all is started."""
         self.machine.wait(r"Reached target multi-user\.target", START_WITHIN)
         self.machine.wait_for_shell()
+        if self.time_server:
+            self.machine.run(f"mkdir -p {_TIMESYNC} && touch {_TIMESYNC}/synchronized")
 
     def _json(self, path: str) -> Mapping[str, Any]:
         try:

@@ -3,8 +3,9 @@
 import json
 import re
 
-from tests.image.conftest import START_WITHIN, NewMachine
+from tests.image.conftest import NewMachine
 from tests.image.figures import Figures
+from tests.image.patience import START_WITHIN
 from tools.imaging.build import Build
 from tools.imaging.layout import MIB, read_layout
 from tools.imaging.machine import Hardware, Machine

@@ -1,6 +1,5 @@
 """The box at its work: it fetches and receives, and comes back from whatever stops it."""
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -9,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from appliance.health.budget import RESTARTS
-from tests.image.calling import Modality, echoes, until
-from tests.image.clinic import SERVES_WITHIN, Clinic
-from tests.image.conftest import START_WITHIN
+from appliance.health.budget import RESTARTS, WITHIN
+from tests.image.calling import Modality, echoes
+from tests.image.clinic import Clinic
 from tests.image.figures import Figures
 from tests.image.lockup import lock_up
+from tests.image.patience import START_WITHIN, until
 from tools.hospital.box import TITLE
 from tools.hospital.peers import PeerAbsent, dcmqrscp, program
 from tools.hospital.sender import Node
@@ -77,13 +76,16 @@ def test_settings_on_a_stick_make_it_serve(serving: Clinic) -> None:
     assert serving.health()[1]["provisioned"] is True
 
 
-def test_a_study_comes_from_the_pacs_and_becomes_pictures(serving: Clinic) -> None:
+def test_a_study_comes_from_the_pacs_and_becomes_pictures(
+    serving: Clinic, figures: Figures
+) -> None:
     def complete() -> bool:
         counts = serving.counts()
         wanted = {"instances": SLICES, "rendered": SLICES, "outstanding": 0, "queued": 0}
         return {name: counts.get(name) for name in wanted} == wanted
 
-    until(complete, SERVES_WITHIN, "the study is not held and rendered")
+    until("the study is held and rendered", complete)
+    figures.note_since_power("the pictures of the first study", serving.machine)
     status, said = serving.health()
     assert (status, said["service"]["counts"]["failed"]) == (200, 0)
     assert ": C-MOVE RQ" in serving.pacs.log.read_text(errors="replace")
@@ -137,11 +139,10 @@ def cut_and_compare(serving: Clinic, slices: list[Path], cuts: int, seed: int) -
         for modality in modalities:
             modality.start()
         until(
+            f"the box takes {wanted} instances",
             lambda wanted=wanted, senders=modalities: (  # type: ignore[misc]
                 sum(len(each.acknowledged) for each in senders) >= wanted
             ),
-            SERVES_WITHIN,
-            f"the box took less than {wanted} instances",
         )
         time.sleep(chance.uniform(0, 0.5))
         serving.machine.power_cut()
@@ -195,98 +196,91 @@ def test_a_deadlocked_renderer_is_replaced(
         return set(serving.machine.run(find).split())
 
     one_more(serving, slices)
-    until(lambda: bool(renderers()), SERVES_WITHIN, "no renderer was started")
-    until(lambda: serving.counts()["queued"] == 0, SERVES_WITHIN, "a picture was not made")
+    until("a renderer is started", lambda: bool(renderers()))
+    until("its picture is made", lambda: serving.counts().get("queued") == 0)
     (stopped,) = renderers()
     serving.machine.run(f"kill -STOP {stopped}")
     rendered = serving.status()["rendered"]
     one_more(serving, slices)
-    seconds = until(
-        lambda: serving.counts().get("rendered", 0) > rendered,
-        SERVES_WITHIN,
-        "the picture did not appear",
-    )
+    seconds = until("the picture", lambda: serving.counts().get("rendered", 0) > rendered)
     figures.note("seconds from a deadlocked renderer to the picture", seconds)
     assert serving.counts()["queued"] == serving.counts()["failed"] == 0
     assert stopped not in renderers()
     assert serving.service("MainPID") == ae
 
 
-def spend_the_budget(clinic: Clinic) -> None:
-    """Let the AE crash three times; then it is left alone, and the box says so and stays up."""
-    boot = clinic.boot
-    for _ in range(RESTARTS):
-        clinic.serves()
-        clinic.machine.run(f"kill -SEGV {clinic.service('MainPID')}")
-        until(lambda: not echoes(clinic.node, within=2), 60, "the AE survived SIGSEGV")
-    until(lambda: clinic.health()[1]["name"] == "fault", SERVES_WITHIN, "no fault is shown")
-    for _ in range(5):
-        time.sleep(10)
-        status, said = clinic.health()
-        assert (status, said["name"], said["colour"]) == (503, "fault", "red")
-        assert "again and again" in said["problems"][0]["what"]["en"]
-        assert not echoes(clinic.node, within=2)
-    assert clinic.service("ActiveState") == "inactive"
-    assert clinic.boot == boot
+@dataclass(frozen=True, slots=True)
+class Mishap:
+    """Something that only a reset of the whole box ends."""
+
+    name: str
+    happens: Callable[[Machine], object]
+    counted: str
+    """The cause that the box writes down afterwards."""
+
+
+_PANIC = "(sleep 1; echo c > /proc/sysrq-trigger) &"
+
+MISHAPS = (
+    Mishap("the kernel panics", lambda box: box.run(_PANIC), "panic of the kernel"),
+    Mishap(
+        "the kernel panics without a trace",
+        lambda box: box.run(f"modprobe --remove efi_pstore; {_PANIC}"),
+        "reset by the watchdog",
+    ),
+    Mishap(
+        "PID 1 is frozen",
+        lambda box: box.run("echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze"),
+        "reset by the watchdog",
+    ),
+    Mishap("the kernel locks up", lock_up, "reset by the watchdog"),
+)
 
 
 @pytest.mark.slow
-def test_an_ae_that_crashes_again_and_again_is_left_alone_until_a_human_comes(
-    serving: Clinic,
+def test_a_box_that_stands_still_is_reset_and_one_that_does_so_again_is_left_alone(
+    serving: Clinic, figures: Figures
 ) -> None:
     serving.machine.power_cut()
     serving.start()
-    spend_the_budget(serving)
-    serving.plug(revision=2)
-    serving.serves()
-    serving.accepted(revision=2)
-    spend_the_budget(serving)
+    assert serving.restarts() == []
+    for count, mishap in enumerate(MISHAPS, 1):
+        boot, begun = serving.boot, time.monotonic()
+        mishap.happens(serving.machine)
+        reset = serving.machine.monitor.event("WATCHDOG", START_WITHIN, begun)
+        figures.note(f"seconds to the reset when {mishap.name}", round(reset.time - begun, 1))
+        serving.machine.wait(r"Reached target multi-user\.target", START_WITHIN)
+        serving.machine.wait_for_shell()
+        assert serving.boot != boot
+        until("it is counted", lambda count=count: len(serving.restarts()) == count)  # type: ignore[misc]
+        if count == 1:
+            serving.serves()
+            figures.note(
+                f"seconds to C-ECHO when {mishap.name}", round(time.monotonic() - begun, 1)
+            )
+    restarts = serving.restarts()
+    assert [restart["cause"] for restart in restarts] == [mishap.counted for mishap in MISHAPS]
+    # On a machine that is slow enough, they are too far apart to be too many.
+    near = restarts[-1]["at"] - restarts[-RESTARTS]["at"] <= WITHIN
+    serving.is_left_alone() if near else serving.serves()
+
+    # A human who switches it off and on gives it another chance.
     serving.machine.power_cut()
     serving.start()
     assert serving.health()[0] == 200
 
 
-@dataclass(frozen=True, slots=True)
-class Mishap:
-    """Something that only a restart of the whole box ends."""
-
-    happens: Callable[[Machine], object]
-    event: str
-    """What QEMU tells of the restart."""
-    counted: str
-    """The cause that the box writes down afterwards."""
-
-
-MISHAPS = {
-    "the kernel panics": Mishap(
-        lambda machine: machine.run("(sleep 1; echo c > /proc/sysrq-trigger) &"),
-        "RESET",
-        "panic of the kernel",
-    ),
-    "PID 1 is frozen": Mishap(
-        lambda machine: machine.run("echo 1 > /sys/fs/cgroup/init.scope/cgroup.freeze"),
-        "WATCHDOG",
-        "reset by the watchdog",
-    ),
-    "the kernel locks up": Mishap(lock_up, "WATCHDOG", "reset by the watchdog"),
-}
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("name", MISHAPS)
-def test_a_box_that_stands_still_restarts(serving: Clinic, figures: Figures, name: str) -> None:
-    mishap = MISHAPS[name]
-    serving.machine.power_cut()
-    serving.start()
-    boot, begun = serving.boot, time.monotonic()
-    mishap.happens(serving.machine)
-    restarted = serving.machine.monitor.event(mishap.event, SERVES_WITHIN, begun)
-    serving.machine.wait("Welcome to", START_WITHIN)
+def test_an_ae_that_crashes_again_and_again_is_left_alone_until_settings_change(
+    serving: Clinic,
+) -> None:
+    boot = serving.boot
+    for _ in range(RESTARTS):
+        serving.serves()
+        serving.machine.run(f"kill -SEGV {serving.service('MainPID')}")
+        until("SIGSEGV ends the AE", lambda: not echoes(serving.node, within=2))
+    serving.is_left_alone()
+    assert serving.boot == boot
+    serving.plug(revision=2)
     serving.serves()
-    figures.note(f"seconds to restart when {name}", round(restarted.time - begun, 1))
-    figures.note(f"seconds to C-ECHO when {name}", round(time.monotonic() - begun, 1))
-    serving.machine.wait_for_shell()
-    assert serving.boot != boot
-    ledger = serving.machine.run("cat /state/budget/ledger.json")
-    causes = [restart["cause"] for restart in json.loads(ledger)["restarts"]]
-    assert causes == [mishap.counted]
+    serving.accepted(revision=2)

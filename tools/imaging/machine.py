@@ -171,7 +171,7 @@ class Machine:
         self._read_to = line.number + 1
         return line, found
 
-    def run(self, command: str, within: float = 60, *, check: bool = True) -> str:
+    def run(self, command: str, within: float = 300, *, check: bool = True) -> str:
         """Run a command in the root shell of the box and return what it printed.
 
         Raises CommandFailed if its status is not 0 and `check` is true, MachineTimeout if it does
@@ -190,12 +190,12 @@ class Machine:
             raise CommandFailed(f"{command!r} ended with {found[1]}: {output.strip()}")
         return output.strip("\n")
 
-    def wait_for_shell(self, within: float = 120) -> None:
+    def wait_for_shell(self, within: float = 300) -> None:
         """Wait until the box runs commands."""
         deadline = time.monotonic() + within
         while True:
             try:
-                self.run("true", 3)
+                self.run("true", 5)
             except MachineTimeout:
                 if time.monotonic() > deadline:
                     raise
