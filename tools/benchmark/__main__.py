@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.benchmark import footprint, page, query, receive, render, retrieve
+from tools.benchmark import deidentify, footprint, page, query, receive, render, retrieve
 from tools.benchmark.bench import Bench
 from tools.benchmark.figures import Row, table
 from tools.benchmark.machine import facts
@@ -16,6 +16,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "receive": receive.measure,
     "retrieve": retrieve.measure,
     "render": render.measure,
+    "deidentify": deidentify.measure,
     "query": query.measure,
     "footprint": footprint.measure,
     "page": page.measure,

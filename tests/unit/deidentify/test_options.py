@@ -8,17 +8,53 @@ from importlib.resources import files
 from itertools import combinations
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom._dicom_dict import DicomDictionary
 
-from appliance.images.deidentify import Deidentifier, Header, Options
+from appliance.images.deidentify import Deidentifier, Header, Malformed, Options, Recipients
 from appliance.images.deidentify.options import CODES, NAMES
 
 from . import oracle
-from .datasets import ENCODINGS, EXPLICIT, KEY, element, item, read, sequence, text
+from .datasets import (
+    ENCODINGS,
+    EXPLICIT,
+    KEY,
+    element,
+    item,
+    read,
+    real_files,
+    sequence,
+    text,
+    write,
+)
 from .structure import Element, flat, parse
+from .test_mutations import DAMAGE, HEADERS, damaged
+from .test_survivors import MARK, Marks, plant
 from .test_table import AROUND, honoured, nested, planted
 
 PATIENT_ID = "4711"
+CERTIFICATE = """\
+-----BEGIN CERTIFICATE-----
+MIIDATCCAemgAwIBAgIUUrMl56bTOMLZCFCkopwjkxvLySwwDQYJKoZIhvcNAQEL
+BQAwDzENMAsGA1UEAwwEdGVzdDAgFw0yNjExMjIyMjMzNTZaGA8yMTI2MTAyOTIy
+MzM1NlowDzENMAsGA1UEAwwEdGVzdDCCASIwDQYJKoZIhvcNAQEBBQADggEPADCC
+AQoCggEBANHUvzGiS+tE1Al9EeJ9f+Tu0Y2M4gYSBctnuHq8gX9Xvbf8xB5ZZLbT
+K/bHB8YDlUGFnMqBhW0pqNHCuj8eWgNxpglUUJIyvXuqxN3GvEKHdvEkBIGDiSHR
+nWXN3Vw8csgEcbusDMTBACk72Mi1yRbsEZMcGi/n/x3rApSpqgka+/ZhdShkSX5W
+BuCSY3L4qcCerYDBdMOoifoGXB8bQFAxG3BpcBx51Sud3KET810N/pKC0cCSJNYy
+G/ZvtJYuJUBctPl4/1wzbQr8MDMjQE75YnKbR9QZSx+FpppQr2R6/CgNp0FeM5YN
+8pUASSHHvyXxSxpbiK1Z9SN1Z8usDzECAwEAAaNTMFEwHQYDVR0OBBYEFHL5rYEt
+6iGLB9iN4Jq+kkNIWgrlMB8GA1UdIwQYMBaAFHL5rYEt6iGLB9iN4Jq+kkNIWgrl
+MA8GA1UdEwEB/wQFMAMBAf8wDQYJKoZIhvcNAQELBQADggEBANBJXUPnll1/YLZ2
+J83bVa3EwBGagaRT4+fXyXIIga0vUxh2dy6WMLYMG2m3CbE6a2ztW/KuNVOjXKNU
+fYy2EGPHhl+I/gotdGR2wN43yCJEa2c9be+u45dTdDfMgFhT2TUBQQP0tD7c5Gej
+XJDq4cQz9nzvMGGGak15AX/TBuzbVqtRu7Tncqu6tb+qoBc3odBY7eJaLUhWKB4u
+IHWSKwLPua5uXCkf5AMySe8DRmDK5veGNwI6qkTqp7fsBjMAAKJoLDQaNUDPMB6Q
+nq6ofcyuS4O8Lrcg7XYmQeVHqs1unKEcflFVevkxxps2lrG4Ddj+2LZ5w/M2DBD+
+0xXDPrA=
+-----END CERTIFICATE-----
+"""
 STUDY = "1.2.3.4"
 DATE, TIME = b"20230917", b"101112.13"
 
@@ -435,3 +471,78 @@ def test_nothing_is_cleaned_where_names_may_hide():
     data = element(EXPLICIT, 0x0008103E, b"LO", text("chest")) + hidden + patient_behind()
     told = read(header_of(data, EXPLICIT, "clean_descriptors").data, EXPLICIT)
     assert "SeriesDescription" not in told
+
+
+CLEANING = tuple(name for name in NAMES if name.startswith("clean_"))
+TIMES = {"TM", "SH"}
+"""Of times that are kept, and of their zone, the value is not looked at."""
+
+
+@pytest.mark.parametrize("real", real_files()[::3], ids=lambda real: real.name)
+@pytest.mark.filterwarnings("ignore::UserWarning")
+def test_marks_in_a_real_file_do_not_survive_cleaning(real):
+    """What cleaning leaves more than the profile is the shape of what it goes through."""
+    dataset = read(real.data, real.encoding)
+    del dataset[0x7FE00008:]
+    marks = Marks()
+    plant(dataset, marks, (), real.encoding)
+    data = write(dataset, real.encoding)
+    options = (*CLEANING, "retain_long_modified_dates", "retain_safe_private")
+    basic = set(MARK.findall(header_of(data, real.encoding).data))
+    more = set(MARK.findall(header_of(data, real.encoding, *options).data)) - basic
+    for mark in more:
+        *around, tag = marks.planted[mark]
+        cleaned = any("C" in columns().get(s, {}).values() for s in around)
+        vr = DicomDictionary[tag][0]
+        timed = columns().get(tag, {}).get("retain_long_modified_dates") and vr in TIMES
+        assert timed or (cleaned and vr in {"CS", "DS", "IS", "UI"}), (mark, marks.planted[mark])
+
+
+@settings(max_examples=300, deadline=None)
+@given(
+    name=st.sampled_from(sorted(HEADERS)),
+    damage=DAMAGE,
+    cut=st.none() | st.integers(0, 12_000),
+    complete=st.booleans(),
+)
+def test_damage_under_all_options_yields_a_valid_result_or_a_refusal(name, damage, cut, complete):
+    data, encoding = HEADERS[name]
+    data = damaged(data, damage, cut)
+    try:
+        header = sealing().header(data, encoding, complete=complete)
+    except Malformed as refused:
+        assert "offset" in str(refused)
+        return
+    assert header is not None or not complete
+    if header is not None:
+        parse(header.data, encoding, oracle.SEQUENCES | {0x04000500})
+
+
+@cache
+def sealing() -> Deidentifier:
+    """A de-identifier with all options that go together, for a recipient."""
+    return Deidentifier("basic", KEY, options=ALL[0], recipients=Recipients([CERTIFICATE]))
+
+
+@pytest.mark.parametrize("delimited", [False, True])
+def test_nesting_without_end_is_bounded(delimited):
+    """Two thousand sequences in each other, which a walk by recursion would not survive."""
+    whole = b""
+    for _ in range(2_000):
+        whole = sequence(
+            EXPLICIT, AROUND, item(EXPLICIT, whole, delimited=delimited), delimited=delimited
+        )
+    header = sealing().header(patient_behind() + whole, EXPLICIT, complete=True)
+    assert header is not None
+    assert any("nested too deep" in why for why in header.discarded)
+
+
+def test_contradictory_patients_have_one_shift():
+    """A patient ID within a sequence, or twice, does not decide by how much dates move."""
+    other = sequence(
+        EXPLICIT, 0x00101002, item(EXPLICIT, element(EXPLICIT, 0x00100020, b"LO", b"9999"))
+    )
+    name = "retain_long_modified_dates"
+    one = read(header_of(patient(), EXPLICIT, name).data, EXPLICIT).StudyDate
+    two = read(header_of(patient(other), EXPLICIT, name).data, EXPLICIT).StudyDate
+    assert one == two
