@@ -26,6 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
 TOOL_ALONE = (
     *("tools/demo", "tools/vm", "tools/test", "tools/bench", "tools/stick", "tools/image"),
+    "tools/build",
 )
 PATIENT = "00012345"
 

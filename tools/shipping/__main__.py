@@ -52,13 +52,14 @@ def _boards() -> str:
 
 
 def _build(options: argparse.Namespace) -> None:
+    names = options.boards or sorted(BOARDS)
+    if unknown := [name for name in names if name not in BOARDS]:
+        raise ImageFailed(f"there is no board {unknown[0]}: {_boards()}")
     version = version_here()
     keyring, signer = _keys(options)
     buildroot = checkout(options.buildroot) if options.buildroot else fetched(options.downloads)
     files = []
-    for name in options.boards or sorted(BOARDS):
-        if name not in BOARDS:
-            raise ImageFailed(f"there is no board {name}: {_boards()}")
+    for name in names:
         board = Board(
             architecture=BOARDS[name],
             buildroot=buildroot.resolve(),
