@@ -21,6 +21,8 @@ from tools.imaging.machine import Hardware, Machine, copy_disk
 from tools.imaging.programs import ProgramAbsent, need
 from tools.imaging.stick import make_stick, read_stick
 
+pytestmark = pytest.mark.slow
+
 PATIENCE = 90
 """Seconds that each check of a trial gets here."""
 
@@ -189,7 +191,6 @@ def test_a_version_whose_page_is_dead_is_given_up(box: UpdatingSite) -> None:
     assert "status page does not answer" in box.site.page()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in BAD if name != "the page is dead"])
 def test_every_bad_version_is_given_up(box: UpdatingSite, name: str) -> None:
     give_up(box, name)

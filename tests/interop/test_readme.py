@@ -27,6 +27,7 @@ README = (REPOSITORY / "README.md").read_text()
 TOOL_ALONE = (
     *("tools/demo", "tools/vm", "tools/test", "tools/bench", "tools/stick", "tools/image"),
     "tools/build",
+    "tools/bundle",
 )
 PATIENT = "00012345"
 

@@ -1,0 +1,86 @@
+"""What a box answers RAUC when it asks whether it may install a bundle."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from appliance.health.reports import SERVICE, ServiceReport, read_report, write_report
+from appliance.updates.admission import AlreadyInstalled, Refused
+from appliance.updates.installation import REFUSAL, TOLD, Refusal
+from appliance.updates.release import Bundle, Release, Schema
+from appliance.updates.slots import Slot
+from appliance.updating import UpdatingBox
+
+HERE = Release("1.2.0", "abc", Schema(1, 1), Schema(1, 1))
+ROOT, OTHER = "1" * 64, "2" * 64
+
+
+@pytest.fixture
+def box(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> UpdatingBox:
+    """A box of version 1.2.0 that was started from slot a and is on its network."""
+    files = {
+        "proc/cmdline": f'rauc.slot=a dm-mod.create="x sha256 {ROOT} 00"\n',
+        "usr/lib/netty/release.json": HERE.write(),
+        "run/systemd/netif/links/2": "ADMIN_STATE=configured\nOPER_STATE=routable\n",
+        "run/systemd/netif/links/1": "OPER_STATE=carrier\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for folder in ("run/netty-update", "run/netty-ae"):
+        (tmp_path / folder).mkdir()
+    monkeypatch.setattr("appliance.updating.REPORT_EVERY", 0.0)
+    return UpdatingBox(tmp_path, tmp_path / "run")
+
+
+def asked(root_hash: str = OTHER, version: str = "1.3.0") -> dict[str, str]:
+    """RAUC's variables."""
+    release = Release(version, "def", Schema(1, 1), Schema(1, 1))
+    meta = Bundle(release, root_hash).release.meta(root_hash)
+    return {
+        f"RAUC_META_NETTY_{name.upper().replace('-', '_')}": text for name, text in meta.items()
+    }
+
+
+def test_what_is_taken_is_written_down_before_a_byte_of_it_is(box: UpdatingBox) -> None:
+    box.admit(asked())
+    trial = box.record.trial(Slot("b"))
+    assert trial is not None
+    assert (trial.version, trial.before, trial.stage) == ("1.3.0", "1.2.0", "writing")
+    assert trial.network
+    box.primary_changes(["set-primary", "b"])
+    written = json.loads((box.record.folder / "trial-b.json").read_text())
+    assert written["stage"] == "installed"
+
+
+@pytest.mark.parametrize(
+    ("environment", "kind", "sentence"),
+    [
+        (asked(ROOT), AlreadyInstalled, "runs version 1.2.0 of this bundle already"),
+        (asked(version="1.1"), Refused, "older than 1.2.0"),
+    ],
+)
+def test_what_is_refused_is_told(
+    box: UpdatingBox, environment: dict[str, str], kind: type[Refused], sentence: str
+) -> None:
+    with pytest.raises(kind):
+        box.admit(environment)
+    refusal = read_report(box.run / REFUSAL, Refusal)
+    assert sentence in refusal.sentence
+    assert refusal.already == (kind is AlreadyInstalled)
+    assert box.record.trial(Slot("b")) is None
+
+
+def test_images_that_arrive_are_seen(box: UpdatingBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    count = iter(range(10, 20))
+
+    def one_more(_: float) -> None:
+        report = ServiceReport(0.0, counts={"instances": next(count)})
+        write_report(box.run / SERVICE, report)
+
+    monkeypatch.setattr("appliance.updating.time.sleep", one_more)
+    with pytest.raises(Refused, match="Images are being received"):
+        box.admit(asked())
+    (box.run / TOLD).touch()
+    box.admit(asked())
