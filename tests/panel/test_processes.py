@@ -58,7 +58,7 @@ class Box:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.port, self.page = free_port(), free_port()
+        self.port, self.page, self.secure = free_port(), free_port(), free_port()
         self.settings = root / "run/netty/settings"
         (root / "run/netty-ae").mkdir(parents=True)
         board = root / "usr/lib/netty/board.toml"
@@ -70,6 +70,11 @@ class Box:
             (led / "max_brightness").write_text("1")
             (led / "brightness").write_text("0")
             (led / "trigger").write_text("[none]")
+
+    def panel(self) -> tuple[str, ...]:
+        """The arguments that serve its page."""
+        ports = ("--port", str(self.page), "--secure-port", str(self.secure))
+        return ("panel", "--root", str(self.root), *ports)
 
     def provision(self) -> None:
         self.settings.mkdir(parents=True)
@@ -139,7 +144,7 @@ def box(tmp_path: Path) -> Iterator[Box]:
     box = Box(tmp_path)
     with (
         running("led", "--root", tmp_path),
-        running("panel", "--root", tmp_path, "--port", str(box.page)),
+        running(*box.panel()),
     ):
         yield box
 
@@ -164,7 +169,7 @@ def test_all_tell_the_same_from_first_settings_to_a_hung_ae(box: Box) -> None:
 def test_a_judge_that_died_is_not_believed(tmp_path: Path) -> None:
     box = Box(tmp_path)
     with (
-        running("panel", "--root", tmp_path, "--port", str(box.page)),
+        running(*box.panel()),
         running("led", "--root", tmp_path) as led,
     ):
         box.await_("unprovisioned")
@@ -175,7 +180,7 @@ def test_a_judge_that_died_is_not_believed(tmp_path: Path) -> None:
 
 def test_led_and_page_tell_systemd_that_they_work(tmp_path: Path) -> None:
     for name in ("led", "panel"):
-        port = ("--port", str(free_port())) if name == "panel" else ()
+        port = Box(tmp_path / name).panel()[3:] if name == "panel" else ()
         with (
             notify_socket(tmp_path) as systemd,
             running(name, "--root", tmp_path, *port, NOTIFY_SOCKET=str(systemd.path)) as process,
@@ -192,7 +197,7 @@ def test_led_and_page_tell_systemd_that_they_work(tmp_path: Path) -> None:
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
     box = Box(tmp_path)
-    arguments = ("panel", "--root", tmp_path, "--port", str(box.page))
+    arguments = box.panel()
     with running(*arguments):
         soon(lambda: bool(box.health()), 60)
         second = subprocess.run(

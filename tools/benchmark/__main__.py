@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tools.benchmark import deidentify, footprint, page, query, receive, render, retrieve
+from tools.benchmark import deidentify, footprint, page, query, receive, render, retrieve, visit
 from tools.benchmark.bench import Bench
 from tools.benchmark.figures import Row, table
 from tools.benchmark.machine import facts
@@ -20,6 +20,7 @@ MEASUREMENTS: dict[str, Callable[[Bench], list[Row]]] = {
     "query": query.measure,
     "footprint": footprint.measure,
     "page": page.measure,
+    "visit": visit.measure,
 }
 
 
