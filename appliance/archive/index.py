@@ -107,6 +107,11 @@ _PICTURES: Final = (
     " JOIN pictures ON pictures.instance = instances.id WHERE studies.uid = ?{}"
     " ORDER BY series.id, number, instances.id, frame, suffix"
 )
+_FILES: Final = (
+    "SELECT series.uid, instances.uid FROM studies"
+    " JOIN instances ON instances.study = studies.id JOIN series ON series.id = instances.series"
+    " WHERE studies.uid = ? AND file = 'held'{} ORDER BY series.id, number, instances.id"
+)
 _OF_SERIES: Final = ("SeriesInstanceUID", "Modality")
 _COLUMNS: Final = {
     "PatientID": "studies.patient",
@@ -152,12 +157,8 @@ class Index(CatalogueReader):
         self, folders: Folders, study: str, series: str = "", instance: str = ""
     ) -> tuple[HeldPicture, ...]:
         """The pictures of a study, of one of its series or instances, in order."""
-        below = "".join(
-            (" AND series.uid = ?" * bool(series), " AND instances.uid = ?" * bool(instance))
-        )
-        values = [study, *filter(None, (series, instance))]
         with self._reading() as connection:
-            rows = connection.execute(_PICTURES.format(below), values).fetchall()
+            rows = connection.execute(*_within(_PICTURES, study, series, instance)).fetchall()
         return tuple(
             HeldPicture(
                 folders.picture(study, in_series, of_instance, frame or None, suffix),
@@ -171,6 +172,14 @@ class Index(CatalogueReader):
             for in_series, of_instance, frame, suffix, width, height, moves in rows
         )
 
+    def find_files(
+        self, folders: Folders, study: str, series: str = "", instance: str = ""
+    ) -> tuple[Path, ...]:
+        """The DICOM files on the disk of a study, of one of its series or instances, in order."""
+        with self._reading() as connection:
+            rows = connection.execute(*_within(_FILES, study, series, instance)).fetchall()
+        return tuple(folders.dicom_file(study, *uids) for uids in rows)
+
     def _found(
         self, level: Level, keys: Keys, limit: int, offset: int
     ) -> Iterator[tuple[Any, ...]]:
@@ -178,6 +187,12 @@ class Index(CatalogueReader):
         with self._reading() as connection:
             rows = connection.execute(statement, (*values, limit, offset)).fetchall()
         return iter(rows)
+
+
+def _within(select: str, study: str, series: str, instance: str) -> tuple[str, list[str]]:
+    """`select` for a study, or for what of it is named, with its values."""
+    below = [" AND series.uid = ?"] * bool(series) + [" AND instances.uid = ?"] * bool(instance)
+    return select.format("".join(below)), [study, *filter(None, (series, instance))]
 
 
 def query(level: Level, keys: Keys) -> tuple[str, list[str]]:

@@ -17,7 +17,10 @@ from dicomweb_client.api import DICOMwebClient
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
+from pydicom import dcmread
+from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
+from pydicom.tag import Tag
 from requests import HTTPError, Session
 from starlette.applications import Starlette
 from starlette.responses import Response
@@ -27,6 +30,7 @@ from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.files import Folders
 from appliance.archive.index import Index
 from appliance.panel.dicomweb.attributes import ATTRIBUTES
+from appliance.panel.dicomweb.metadata import LARGE
 from appliance.panel.dicomweb.services import Archive, Endpoint, routes
 from appliance.panel.serving import machine_routes
 from tests.panel.houses import TOKEN, House
@@ -176,6 +180,42 @@ def test_several_pictures_come_as_parts(web: TestClient, archive: Archive) -> No
         alone = web.get(part["Content-Location"])
         assert (alone.status_code, alone.content) == (200, content)
         assert content in answer.content
+
+
+def test_a_client_gets_attributes(client: DICOMwebClient, archive: Archive) -> None:
+    study = list(map(dataset, client.retrieve_study_metadata(STUDY)))
+    assert [one.SOPInstanceUID for one in study] == [
+        *(f"2.25.1.1.{number}" for number in (1, 2, 3)),
+        "2.25.1.2.4",
+    ]
+    assert all("PixelData" not in one and one.SpecificCharacterSet == "ISO_IR 192" for one in study)
+    (series,) = map(dataset, client.retrieve_series_metadata(STUDY, MR))
+    assert (series.Modality, series.NumberOfFrames, series.Rows) == ("MR", 2, 2)
+    instance = dataset(client.retrieve_instance_metadata(STUDY, SERIES, "2.25.1.1.2"))
+    assert (instance.PatientID, instance.InstanceNumber) == ("subject-7", 2)
+
+
+def test_attributes_that_json_cannot_say(tmp_path: Path) -> None:
+    archive = filled(Folders(tmp_path / "data"))
+    file = archive.folders.dicom_file(STUDY, SERIES, "2.25.1.1.1")
+    odd = dcmread(file)
+    odd.add_new("RedPaletteColorLookupTableData", "OW", bytes(LARGE + 2))
+    odd.add_new("ICCProfile", "OB", bytes(8))
+    odd[0x00200013] = RawDataElement(Tag(0x00200013), "IS", 4, b"abc ", 0, True, True)
+    odd.save_as(file)
+    archive.folders.dicom_file(STUDY, SERIES, "2.25.1.1.2").unlink()
+    box = TestClient(Starlette(routes=routes(archive, unguarded)))
+    series = f"/dicomweb/studies/{STUDY}/series/{SERIES}"
+    first, third = box.get(f"{series}/metadata").json()
+    assert "00281201" not in first
+    assert "00200013" not in first
+    assert first["00080060"]["Value"] == ["CT"]
+    assert "InlineBinary" in first["00282000"]
+    assert third["00080018"]["Value"] == ["2.25.1.1.3"]
+    assert box.get(f"{series}/metadata", headers={"Accept": "text/html"}).status_code == 406
+    assert box.get("/dicomweb/studies/2.25.99/metadata").status_code == 404
+    assert box.get("/dicomweb/studies/..x/metadata").status_code == 400
+    archive.index().close()
 
 
 @pytest.mark.parametrize(

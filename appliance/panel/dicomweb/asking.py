@@ -1,6 +1,6 @@
 """What the query of a search says (PS3.18 Sections 8.3.4 and 10.6.1)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,6 +21,10 @@ _UNIVERSAL: Final = ("", "*")
 
 class BadRequest(Exception):
     """It cannot be understood; the text says why."""
+
+
+class NotHere(Exception):
+    """There is no such thing; the text says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,11 @@ def asked(level: Level, pairs: Iterable[tuple[str, str]], path: dict[str, str]) 
     return Asked(
         keys, min(numbers["limit"], MOST), numbers["offset"], bool(absent), tuple(warnings)
     )
+
+
+def named(path: Mapping[str, str]) -> list[str]:
+    """The UIDs in a path: of a study, perhaps a series and an instance. Raises BadRequest."""
+    return [checked(path[name]) for name in ("study", "series", "instance") if name in path]
 
 
 def checked(uid: str) -> str:

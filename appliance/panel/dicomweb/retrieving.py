@@ -19,7 +19,7 @@ from starlette.responses import FileResponse, Response, StreamingResponse
 from appliance.archive.files import Folders
 from appliance.archive.index import HeldPicture, Index
 from appliance.panel.dicomweb.accepting import chosen, ranges
-from appliance.panel.dicomweb.asking import BadRequest, checked
+from appliance.panel.dicomweb.asking import BadRequest, NotHere, named
 
 MEDIA: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 SCALED: Final = {"image/jpeg": "JPEG", "image/png": "PNG"}
@@ -32,10 +32,6 @@ LARGEST: Final = 8192
 FRAMES: Final = 10_000
 
 _UNMADE: Final = ("window", "annotation", "iccprofile", "charset")
-
-
-class NotHere(Exception):
-    """There is no such picture; the text says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +78,7 @@ def _wanted(index: Index, folders: Folders, request: Request) -> Wanted:
     for name in _UNMADE:
         if name in query:
             raise BadRequest(f"{name} is not supported: pictures are made when images arrive")
-    uids = [checked(path[name]) for name in ("study", "series", "instance") if name in path]
-    held = index.find_pictures(folders, *uids)
+    held = index.find_pictures(folders, *named(path))
     pictures = tuple(picture for picture in held if picture.frame)
     animation = next((picture for picture in held if not picture.frame), None)
     if "frames" in path:

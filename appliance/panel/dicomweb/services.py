@@ -13,8 +13,9 @@ from starlette.routing import Route
 from appliance.archive.files import Folders
 from appliance.archive.index import Index, Level
 from appliance.archive.records import CatalogueFailed
-from appliance.panel.dicomweb.asking import BadRequest
-from appliance.panel.dicomweb.retrieving import NotHere, rendered, thumbnail
+from appliance.panel.dicomweb.asking import BadRequest, NotHere
+from appliance.panel.dicomweb.metadata import metadata
+from appliance.panel.dicomweb.retrieving import rendered, thumbnail
 from appliance.panel.dicomweb.searching import search
 
 PREFIX: Final = "/dicomweb"
@@ -51,6 +52,8 @@ def routes(archive: Archive, guard: Callable[[Endpoint], Endpoint]) -> list[Rout
     def answers() -> Iterator[tuple[str, Answer]]:
         for path, level in _SEARCHES.items():
             yield path, partial(search, level)
+        for path in (_STUDY, _SERIES, _INSTANCE):
+            yield f"{path}/metadata", partial(metadata, archive.folders)
         for path in (_STUDY, _SERIES, _INSTANCE, _FRAMES):
             yield f"{path}/rendered", partial(rendered, archive.folders)
             yield f"{path}/thumbnail", partial(thumbnail, archive.folders)
