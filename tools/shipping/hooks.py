@@ -41,6 +41,7 @@ LARGEST_ROOT = 100 * 1000**2
 _UNUSED = (
     *("etc/fstab", "etc/init.d", "etc/issue", "etc/profile*", "usr/lib/systemd/network/*"),
     *("usr/lib/systemd/boot", "usr/lib/systemd/user", "usr/share/bash-completion"),
+    *("usr/sbin/agetty", "usr/sbin/sulogin"),
     *(f"usr/lib/python3*/{unused}" for unused in (
         "ensurepip", "idlelib", "lib2to3", "pydoc_data", "tkinter", "turtledemo")),
     *(f"usr/lib/python3*/site-packages/{unused}" for unused in (
@@ -54,7 +55,7 @@ _FORBIDDEN = frozenset(
         *("as", "cc", "g++", "gcc", "gdb", "gdbserver", "ld", "make"),
         *("apt", "dpkg", "opkg", "pip", "pip3", "rpm"),
         *("dropbear", "scp", "sshd", "telnetd", "wget"),
-        *("bash", "getty", "login", "su", "sudo"),
+        *("agetty", "bash", "getty", "login", "su", "sudo", "sulogin"),
     }
 )
 """Programs that help whoever broke in, and nobody else here."""

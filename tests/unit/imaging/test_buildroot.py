@@ -171,6 +171,7 @@ def root(tmp_path: Path) -> Path:
     (root / "etc/fstab").write_text("/dev/root / auto rw 0 1\n")
     (root / "usr/lib/systemd/network/80-dhcp.network").write_text("[Match]\n")
     (root / "usr/bin/busybox").write_text("")
+    (root / "usr/sbin/agetty").write_text("")
     return root
 
 
@@ -187,6 +188,7 @@ def test_a_root_becomes_the_same_on_every_box_however_often(root: Path, keyring:
         assert (root / "etc/machine-id").read_text() == ""
         assert (root / "state").is_dir()
         assert not (root / "etc/fstab").exists()
+        assert not (root / "usr/sbin/agetty").exists()
         assert list((root / "usr/lib/systemd/network").iterdir()) == []
         assert (root / "etc/resolv.conf").readlink() == Path("../run/systemd/resolve/resolv.conf")
         assert "VERSION_ID=1.2.3\n" in (root / "usr/lib/os-release").read_text()
