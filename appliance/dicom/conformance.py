@@ -25,7 +25,7 @@ from appliance.dicom.sop_classes import (
 )
 from appliance.dicom.statuses import statuses
 from appliance.images.deidentify import CLEARED, EDITION, Options
-from appliance.settings.model import RemoteAE, Settings
+from appliance.settings.model import Images, RemoteAE, Settings
 
 _MATCHED: dict[Level, frozenset[str]] = {
     "STUDY": frozenset({"PatientID"}),
@@ -241,20 +241,37 @@ def _deidentification(settings: Settings) -> Iterator[str]:
     yield "## 6 De-identification"
     yield ""
     if settings.images.deidentify == "basic":
-        options = "with these options" if settings.images.options else "without options"
-        yield "Basic Application Level Confidentiality Profile (PS3.15 Annex E, Table E.1-1,"
-        yield f"edition {EDITION}) {options}, at every nesting depth, in memory, before a byte is"
-        yield "written. Unknown elements, and private ones unless an option says so, are removed."
-        yield "UIDs are mapped one-way with a key of the box unless an option retains them; Patient"
-        yield "ID and Patient's Name become a pseudonym."
-        if settings.images.options:
-            yield ""
-            yield from _options(settings.images.options)
-        return
-    yield "The values of these elements are emptied, at every nesting depth:"
+        yield from _basic(settings.images)
+    else:
+        yield "The values of these elements are emptied, at every nesting depth:"
+        yield ""
+        yield ", ".join(f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in CLEARED)
     yield ""
-    tags = [f"({tag >> 16:04X},{tag & 0xFFFF:04X})" for tag in CLEARED]
-    yield ", ".join(tags)
+    yield "Before pictures are made, text in the pixels is blacked out where a rule for what"
+    yield "made the image names it; of ultrasound, all outside of its Sequence of Ultrasound"
+    yield "Regions. The DICOM file is then written anew in Explicit VR Little Endian, with Burned"
+    yield "In Annotation NO and the method code 113101 DCM. An image with Burned In Annotation YES"
+    yield "and without a rule"
+    held = settings.images.burned_in == "hold"
+    yield "has no picture." if held else "is shown as it is."
+    yield "Recognizable visual features (PS3.15 Section E.3.2) are not removed."
+
+
+def _basic(images: Images) -> Iterator[str]:
+    options = "with these options" if images.options else "without options"
+    yield "Basic Application Level Confidentiality Profile (PS3.15 Annex E, Table E.1-1,"
+    yield f"edition {EDITION}) {options}, at every nesting depth, in memory, before a byte is"
+    yield "written. Unknown elements, and private ones unless an option says so, are removed."
+    yield "UIDs are mapped one-way with a key of the box unless an option retains them; Patient"
+    yield "ID and Patient's Name become a pseudonym."
+    if images.options:
+        yield ""
+        yield from _options(images.options)
+    if images.recipients:
+        yield ""
+        yield "What is changed or removed before the pixels is in Encrypted Attributes Sequence"
+        yield "(0400,0500): CMS enveloped data, AES-256 in CBC mode, RSA key transport (PKCS #1"
+        yield "version 1.5), content in Explicit VR Little Endian where it can be encoded so."
 
 
 def _options(chosen: tuple[str, ...]) -> Iterator[str]:

@@ -256,3 +256,17 @@ def test_it_follows_the_settings() -> None:
     assert "`OTHER_BOX`" in text
     assert "HAPPY_netty" not in text
     assert Statement.read(text).syntaxes == ["1.2.840.10008.1.2"]
+
+
+def test_it_tells_of_the_options_for_de_identification() -> None:
+    wanted = settings(1104, SENDER)
+    plain = conformance_statement(wanted, ["1.2.840.10008.1.2"])
+    assert "without options" in plain
+    assert "has no picture" in plain
+    chosen = ("clean_descriptors", "retain_long_modified_dates")
+    images = replace(wanted.images, options=chosen, burned_in="show")
+    text = conformance_statement(replace(wanted, images=images), ["1.2.840.10008.1.2"])
+    assert "113105 DCM" in text
+    assert "113107 DCM" in text
+    assert "113106" not in text
+    assert "is shown as it is" in text
