@@ -9,7 +9,7 @@ from tools.imaging.qmp import MachineTimeout
 START_WITHIN: Final = 900.0
 """Seconds. An idle machine takes 60 of them, a busy one without KVM several times as many."""
 
-SOON: Final = 120.0
+SOON: Final = 300.0
 
 
 def until(

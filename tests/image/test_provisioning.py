@@ -36,7 +36,9 @@ def site(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sit
 
 @pytest.fixture
 def provisioned(site: Site) -> Site:
-    """The box with settings, whatever was tested before."""
+    """The box with settings and without a stick, whatever was tested before, and failed."""
+    for name in tuple(site.machine.plugged):
+        site.machine.unplug(name)
     if not site.current():
         assert site.give(site.settings()).data["outcome"] == "accepted"
     return site

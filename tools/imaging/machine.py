@@ -116,6 +116,8 @@ class Machine:
         self.hardware = hardware or Hardware()
         self.ports = {port: _free_port() for port in self.hardware.ports}
         """For each port of the box, the one on this machine's loopback that leads to it."""
+        self.plugged: set[str] = set()
+        """The names of the sticks that are in it."""
         self._process: subprocess.Popen[bytes] | None = None
         self._read_to = 0
         self._commands = 0
@@ -142,6 +144,7 @@ class Machine:
         with (self.folder / "qemu.log").open("ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=log)
         self._read_to = 0
+        self.plugged.clear()
         self.console = SerialPort(self.folder / "console", self.folder / "console.log")
         self._shell = SerialPort(self.folder / "shell", self.folder / "shell.log")
         self.monitor = Monitor(self.folder / "monitor")
@@ -219,6 +222,7 @@ class Machine:
         self.monitor.command(
             "device_add", driver="usb-storage", id=name, drive=name, bus="usb.0", removable=True
         )
+        self.plugged.add(name)
 
     def unplug(self, name: str = "stick") -> None:
         """Pull the stick, whatever the box is doing with it."""
@@ -226,6 +230,7 @@ class Machine:
         self.monitor.command("device_del", id=name)
         self.monitor.event("DEVICE_DELETED", 20, since)
         self.monitor.command("blockdev-del", node_name=name)
+        self.plugged.discard(name)
 
     def transferred(self, name: str = "stick") -> Transferred:
         """How much of a stick the box has read and written since it was plugged in."""
