@@ -87,8 +87,8 @@ class Reel:
     _animation: Animation | None = None
 
     def add(self, picture: Picture) -> None:
-        """The next frame, unless the picture is the only one."""
-        if picture.frame is None or not self.wanted:
+        """The next frame, unless the picture stands alone."""
+        if picture.frame is None or not picture.milliseconds or not self.wanted:
             return
         if self._animation is None:
             self._animation = Animation(PendingFile.create(self.final))

@@ -12,7 +12,7 @@ from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attributes
 from appliance.images.render.decode import Frame, Frames
 from appliance.images.render.groups import Groups, groups
-from appliance.images.render.modality import Modality, Rescale, modality
+from appliance.images.render.modality import Modality, ModalityLut, Rescale, modality
 from appliance.images.render.pixels import StoredFormat, real
 from appliance.images.render.presentation import inverted
 from appliance.images.render.table import Stages, Tables
@@ -43,9 +43,9 @@ def shown(frames: Frames, tables: Tables) -> Iterator[tuple[Frame, Array, str, s
     automatic: Extent | None = None
     for index, frame in enumerate(frames):
         transform = modality(held, grouped, index, frame.format)
-        found: Voi | None = voi(held, grouped, index, _negative(transform, frame.format))
+        found: Voi | None = voi(held, grouped, index, negative(transform, frame.format))
         if found is None and held.text(a.SOP_CLASS) in _P_VALUES:
-            found = _whole(transform, frame.format)
+            found = Extent(*whole(transform, frame.format), "P-values")
         if found is None:
             # One extent for all frames: they are to be compared with each other, or move.
             automatic = automatic or extent(frames, grouped)
@@ -78,10 +78,12 @@ def extent(frames: Frames, grouped: Groups) -> Extent:
     return Extent(min(lows), max(highs))
 
 
-def _whole(transform: Modality, stored: StoredFormat) -> Extent:
-    """All that can be stored."""
+def whole(transform: Modality, stored: StoredFormat) -> tuple[float, float]:
+    """The lowest and the highest value that the modality stage can put out."""
+    if isinstance(transform, ModalityLut):
+        return 0.0, float(transform.lut.top)
     ends = transform.of(np.array(stored.range))
-    return Extent(float(ends.min()), float(ends.max()), "P-values")
+    return float(ends.min()), float(ends.max())
 
 
 def padding(held: Attributes, stored: StoredFormat) -> Padding | None:
@@ -106,7 +108,7 @@ def _image(values: Array, left_out: Padding | None) -> Array:
     return values[(values < left_out.low) | (values > left_out.high)]
 
 
-def _negative(transform: Modality, stored: StoredFormat) -> bool:
+def negative(transform: Modality, stored: StoredFormat) -> bool:
     """Whether modality values can be negative."""
     if not isinstance(transform, Rescale):
         return False

@@ -41,6 +41,11 @@ class Lut:
         return found
 
     @property
+    def length(self) -> int:
+        """How many entries there are."""
+        return len(self.entries) // 2
+
+    @property
     def top(self) -> int:
         """The largest value an entry may have."""
         return (1 << self.bits) - 1

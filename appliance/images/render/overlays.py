@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -15,10 +16,14 @@ from appliance.images.render.decode import Frame
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _GROUPS = range(0x6000, 0x6020, 2)
-_ROWS = tuple(
-    Attribute(a.OVERLAY_ROWS.tag + (group - 0x6000 << 16), a.OVERLAY_ROWS.vr) for group in _GROUPS
-)
 _WHITE = 255
+
+
+def _of(group: int, attribute: Attribute) -> Attribute:
+    return Attribute(attribute.tag + (group - 0x6000 << 16), attribute.vr)
+
+
+_ROWS = tuple(_of(group, a.OVERLAY_ROWS) for group in _GROUPS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +91,17 @@ def drawn(
     return pixels
 
 
-def _overlay(held: Attributes, group: int) -> Overlay | None:
-    def of(attribute: Attribute) -> Attribute:
-        return Attribute(attribute.tag + (group - 0x6000 << 16), attribute.vr)
+def activated(held: Attributes) -> dict[int, str]:
+    """The graphic layer in which a presentation state shows each overlay group that it shows.
 
+    The groups may be its own or those of the image (PS3.3 Section C.11.7).
+    """
+    layers = {group: held.text(_of(group, a.OVERLAY_LAYER)) for group in _GROUPS}
+    return {group: layer for group, layer in layers.items() if layer}
+
+
+def _overlay(held: Attributes, group: int) -> Overlay | None:
+    of = partial(_of, group)
     rows, columns = held.integer(of(a.OVERLAY_ROWS)), held.integer(of(a.OVERLAY_COLUMNS))
     if not rows or not columns or rows < 0 or columns < 0:
         return None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
-from appliance.images.render import codecs, grey
+from appliance.images.render import codecs, grey, softcopy
 from appliance.images.render.cine import durations
 from appliance.images.render.colour import rgb
 from appliance.images.render.decode import Frame, Frames
@@ -21,11 +21,16 @@ from appliance.images.render.overlays import drawn, overlays
 from appliance.images.render.palette import palette
 from appliance.images.render.pixels import GREY, describes_pixels, layout
 from appliance.images.render.profiles import Profiles, profile
-from appliance.images.render.refusal import NoPicture, Undecodable
+from appliance.images.render.refusal import NoPicture, Refusal, Undecodable
 from appliance.images.render.source import Source, of_dataset, opened
 from appliance.images.render.table import Tables
 
 Array = np.ndarray[Any, np.dtype[Any]]
+
+
+ABSENT = "An image to which the presentation state refers is not here."
+STILL = 0.0
+"""Milliseconds of a picture that is not one of several to be shown one after the other."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +49,25 @@ class Picture:
     voi: str
     milliseconds: float
     remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Presented:
+    """What became of one frame of an image to which a presentation state refers.
+
+    `image`: SOP Instance UID. `frame`: from 1; 0: the whole, where the image has one frame, or is
+    not there. `picture` is None if there is none; `absent`: because the image is not there.
+    """
+
+    image: str
+    frame: int
+    picture: Picture | None
+    remark: str = ""
+    absent: bool = False
+
+
+Find = Callable[[str], Source | None]
+"""The image of a SOP Instance UID; None if it is not here. OSError if it cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +106,30 @@ class Renderer:
             picture = squared(drawn(pixels, over, index, frame), stretch, self.limits)
             number = None if single else index + 1
             yield Picture(number, picture, voi, shown_for[index], remark)
+
+    def state(self, state: Source, find: Find) -> Iterator[Presented]:
+        """The images that a presentation state refers to, as it wants them to be seen.
+
+        Pictures are numbered from 1. An image that is not here, or that cannot be shown, takes
+        nothing from the others.
+        """
+        number = 0
+        for reference in softcopy.references(state.attributes):
+            try:
+                image = find(reference.image)
+                if image is None:
+                    yield Presented(reference.image, 0, None, ABSENT, absent=True)
+                    continue
+                frames = frames_of(image, self.limits, self.progress)
+                single = frames.layout.frames == 1
+                for frame, pixels, name in softcopy.presented(
+                    state.attributes, reference, frames, self.tables, self.limits
+                ):
+                    number += 1
+                    picture = Picture(number, pixels, name, STILL)
+                    yield Presented(reference.image, 0 if single else frame, picture)
+            except Refusal as refusal:
+                yield Presented(reference.image, 0, None, refusal.reason)
 
     def _shown(self, frames: Frames) -> Iterator[tuple[Frame, Array, str, str]]:
         """Each frame, its shades or colours, the name of its VOI transform, and a remark."""

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.images.render.lut import Lut
 from appliance.images.render.modality import Modality
 from appliance.images.render.pixels import StoredFormat, real
 from appliance.images.render.voi import Voi
@@ -27,16 +28,25 @@ _ROUNDING = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """What is done to the stored values of a grey frame. Hashable: equal stages, equal table."""
+    """What is done to the stored values of a grey frame. Hashable: equal stages, equal table.
+
+    `presentation`: the Presentation LUT, whose input is the range of its entries whatever it calls
+    the first of them (PS3.3 Section C.11.4).
+    """
 
     format: StoredFormat
     modality: Modality
     voi: Voi
     inverted: bool
+    presentation: Lut | None = None
 
     def shades(self, values: Array) -> Array:
         """The shades (uint8) of real stored values: modality, VOI, presentation, floor."""
         fraction = self.voi.of(self.modality.of(values))
+        if self.presentation is not None:
+            last = self.presentation.length - 1
+            entry = self.presentation.first + np.floor(fraction * last + _ROUNDING)
+            fraction = self.presentation.of(entry) / self.presentation.top
         if self.inverted:
             fraction = 1 - fraction
         return (fraction * 255 + _ROUNDING).astype(np.uint8)

@@ -49,19 +49,23 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class VoiLut:
-    """The first item of VOI LUT Sequence (PS3.3 Section C.11.2.1.1)."""
+    """The first item of VOI LUT Sequence (PS3.3 Section C.11.2.1.1).
+
+    `levels`: how many its result may have.
+    """
 
     lut: Lut
+    levels: int = 256
     name: ClassVar[str] = "VOI LUT"
 
     def of(self, values: Array) -> Array:
-        """0 … 1 for modality values, in the steps of 8 bits.
+        """0 … 1 for modality values, in the levels of 8 bits where nothing else is said.
 
         Entries are levels already, so they are brought to 8 bits before they may be inverted:
         inverted, a LUT shows the exact negative.
         """
-        levels = self.lut.of(np.floor(values)).astype(np.int64) * 255 // self.lut.top
-        return levels / 255
+        entries = self.lut.of(np.floor(values)).astype(np.int64)
+        return entries * self.levels // (self.lut.top + 1) / (self.levels - 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,25 @@ class Extent:
         return np.clip((values - self.low) / (self.high - self.low), 0, 1)
 
 
-Voi = Window | VoiLut | Extent
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """No VOI transform: the whole range of a presentation state's modality values, `low` to `high`.
+
+    Cut into `levels` of equal size, as shifting 12 bits to 8 does.
+    """
+
+    low: float
+    high: float
+    levels: int = 256
+    name: ClassVar[str] = "identity"
+
+    def of(self, values: Array) -> Array:
+        """0 … 1 for modality values."""
+        share = (values - self.low) / (self.high - self.low + 1)
+        return np.clip(np.floor(share * self.levels), 0, self.levels - 1) / (self.levels - 1)
+
+
+Voi = Window | VoiLut | Extent | Identity
 
 
 def voi(held: Attributes, groups: Groups, frame: int, negative: bool) -> Voi | None:

@@ -1,0 +1,146 @@
+"""Grayscale Softcopy Presentation States: how somebody wants an image to be seen.
+
+PS3.3 Section A.33.1, PS3.4 Annex N. What a state says, or leaves out, is said instead of the image:
+a stage that it does not mention leaves values as they are (PS3.4 Section N.2.1.3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import numpy as np
+
+from appliance.images.render import attributes as a
+from appliance.images.render.annotations import annotated, layers
+from appliance.images.render.attributes import Attribute, Attributes
+from appliance.images.render.decode import Frame, Frames
+from appliance.images.render.geometry import aspect
+from appliance.images.render.grey import negative, whole
+from appliance.images.render.groups import NONE, groups
+from appliance.images.render.limits import Limits
+from appliance.images.render.lut import Lut, grey_lut
+from appliance.images.render.modality import modality
+from appliance.images.render.overlays import activated, drawn, overlays
+from appliance.images.render.pixels import GREY, StoredFormat
+from appliance.images.render.refusal import Undecodable
+from appliance.images.render.shutter import shuttered
+from appliance.images.render.table import Stages, Tables
+from appliance.images.render.view import view
+from appliance.images.render.voi import Identity, VoiLut, voi
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.11.1"})
+"""SOP classes of the states that are rendered."""
+
+_MOST_IMAGES = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An image that a state is for: its SOP Instance UID, and frames from 1; none: all of them."""
+
+    image: str
+    frames: tuple[int, ...]
+
+    def __contains__(self, frame: int) -> bool:
+        return not self.frames or frame in self.frames
+
+
+def references(state: Attributes) -> tuple[Reference, ...]:
+    """The images that a state is for, in its order (PS3.3 Section C.11.11)."""
+    found = (
+        image
+        for series in state.items(a.REFERENCED_SERIES)
+        for image in series.items(a.REFERENCED_IMAGES)
+    )
+    referred = [_reference(item) for item in islice(found, _MOST_IMAGES)]
+    return tuple({one.image: one for one in referred if one.image}.values())
+
+
+def presented(
+    state: Attributes, reference: Reference, frames: Frames, tables: Tables, limits: Limits
+) -> Iterator[tuple[int, Array, str]]:
+    """Number from 1, picture and name of the VOI transform of each frame that a state is for.
+
+    Undecodable where the state asks for what is not rendered, or is not for such an image.
+    """
+    if frames.layout.photometric not in GREY:
+        raise Undecodable(
+            "The presentation state is for grey images, and refers to a coloured one."
+        )
+    if state.items(a.MASK_SUBTRACTION):
+        raise Undecodable("The presentation state subtracts a mask, which is not rendered.")
+    wanted = min(max(reference.frames, default=frames.layout.frames), frames.layout.frames)
+    for index, frame in enumerate(islice(frames, wanted)):
+        if index + 1 in reference:
+            yield index + 1, *_shown(state, reference, frames, index, frame, tables, limits)
+
+
+def _shown(
+    state: Attributes,
+    reference: Reference,
+    frames: Frames,
+    index: int,
+    frame: Frame,
+    tables: Tables,
+    limits: Limits,
+) -> tuple[Array, str]:
+    held = frames.source.attributes
+
+    def own(sequence: Attribute) -> list[Attributes]:
+        return [item for item in state.items(sequence) if _is_for(item, reference.image, index + 1)]
+
+    steps = stages(state, own(a.SOFTCOPY_VOI_SEQUENCE), frame.format)
+    pixels = tables.apply(frame.samples, steps)
+    planes = overlays(state)
+    pixels = shuttered(pixels, state, planes)
+    known = layers(state)
+    for group, name in activated(state).items():
+        shade = known[name].shade if name in known else 255
+        over = [plane for plane in planes if plane.group == group]
+        over = over or [plane for plane in overlays(held) if plane.group == group]
+        pixels = drawn(pixels, over, index, frame, shade)
+    area = next(iter(own(a.DISPLAYED_AREAS)), None)
+    shape = frames.layout.rows, frames.layout.columns
+    seen = view(state, area, shape, aspect(held, groups(held)))
+    picture = seen.of(pixels, limits)
+    return annotated(picture, state, own(a.GRAPHIC_ANNOTATIONS), seen), steps.voi.name
+
+
+def stages(state: Attributes, windows: Sequence[Attributes], stored: StoredFormat) -> Stages:
+    """The grey stages of a state. `windows`: items of its VOI sequence that are for the image."""
+    transform = modality(state, NONE, 0, stored)
+    given = (voi(item, NONE, 0, negative(transform, stored)) for item in windows)
+    found = next((one for one in given if one is not None), None)
+    presentation = _presentation(state)
+    levels = 256 if presentation is None else max(presentation.length, 2)
+    if isinstance(found, VoiLut):
+        found = VoiLut(found.lut, levels)
+    return Stages(
+        stored,
+        transform,
+        found or Identity(*whole(transform, stored), levels),
+        # The photometric interpretation of the image has no say (PS3.4 Section N.2.1.3).
+        inverted=state.text(a.PRESENTATION_SHAPE).upper() == "INVERSE",
+        presentation=presentation,
+    )
+
+
+def _presentation(state: Attributes) -> Lut | None:
+    for item in state.items(a.PRESENTATION_LUT_SEQUENCE)[:1]:
+        return grey_lut(item, a.LUT_DESCRIPTOR, a.LUT_DATA, signed=False)
+    return None
+
+
+def _reference(item: Attributes) -> Reference:
+    return Reference(item.text(a.REFERENCED_INSTANCE), item.integers(a.REFERENCED_FRAMES))
+
+
+def _is_for(item: Attributes, image: str, frame: int) -> bool:
+    """Whether an item of a sequence is for a frame: those that name no image are for all."""
+    named = [_reference(one) for one in item.items(a.REFERENCED_IMAGES)]
+    return not named or any(one.image == image and frame in one for one in named)
