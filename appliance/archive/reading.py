@@ -13,6 +13,7 @@ from urllib.parse import quote
 from appliance.archive import schema
 from appliance.archive.database import BUSY
 from appliance.archive.records import (
+    PRESENTATION_STATE,
     CatalogueFailed,
     CatalogueTooNew,
     Event,
@@ -31,6 +32,9 @@ _TOTALS: Final = (
     "studies, series, held AS instances, bytes, pictures, picture_bytes, outstanding, incomplete,"
     " missing, expired, rendered, queued, without_picture, failed"
 )
+QUIET: Final = 3.0
+"""Seconds without an arrival after which the presentation states of a study are rendered."""
+
 _REMOTE: Final = "name, last_reached, last_failed, failure, failures, next_attempt"
 
 
@@ -114,8 +118,11 @@ class CatalogueReader:
             ).fetchone()
         return StudyProgress(*(row or (0,) * 7))
 
-    def next_renders(self, limit: int) -> list[RenderJob]:
+    def next_renders(self, limit: int, now: float = 0.0) -> list[RenderJob]:
         """The first `limit` instances to render, in the order in which they arrived.
+
+        Presentation states of a study in which something arrived less than `QUIET` before `now`
+        (s since 1970) are left for later: they are rendered once, not after each of its images.
 
         Marks nothing: an instance is in the list until `finish_renders` says what became of it.
         """
@@ -127,8 +134,10 @@ class CatalogueReader:
                     " sop_class, transfer_syntax, frames, instances.bytes"
                     " FROM instances JOIN series ON series.id = instances.series"
                     " JOIN studies ON studies.id = instances.study"
-                    " WHERE picture = 'queued' AND file = 'held' ORDER BY instances.id LIMIT ?",
-                    (limit,),
+                    " WHERE picture = 'queued' AND file = 'held'"
+                    "  AND NOT (sop_class = ? AND studies.last_stored BETWEEN ? AND ?)"
+                    " ORDER BY instances.id LIMIT ?",
+                    (PRESENTATION_STATE, now - QUIET, now, limit),
                 )
             ]
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 FileState = Literal["held", "dropped", "expired", "missing"]
 """`held`: the DICOM file is here. `dropped`: it went after its pictures were durable, as set.
@@ -12,6 +12,10 @@ PictureState = Literal["queued", "rendered", "none", "failed"]
 """`none`: there is nothing to show. `failed`: the pixels could not be decoded."""
 RenderState = Literal["rendered", "none", "failed"]
 Severity = Literal["info", "warning", "error"]
+
+
+PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
+"""The SOP class of presentation states that are rendered (Grayscale Softcopy)."""
 
 
 class CatalogueFailed(Exception):
@@ -83,6 +87,18 @@ class PictureRow:
 
 
 @dataclass(frozen=True, slots=True)
+class Presented:
+    """A frame of an image to which a presentation state refers, and the state's picture of it."""
+
+    image: str
+    """SOP Instance UID; the image is in the study of the state."""
+    frame: int
+    """Of the image, from 1; 0: the whole, where it has one frame only or is not here."""
+    picture: int | None
+    """The frame number of the state's picture; None if there is none, or not yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class RenderOutcome:
     """What became of a render job."""
 
@@ -94,7 +110,13 @@ class RenderOutcome:
     rewritten: tuple[str, int] | None = None
     """Transfer syntax and bytes of the DICOM file, if it was written anew."""
     drop_dicom: bool = False
-    """Remove the DICOM file once the pictures are registered; only ever done if `rendered`."""
+    """Remove the DICOM file once the pictures are registered.
+
+    Only ever done if `rendered`, and no presentation state that may want the image waits. The file
+    of a presentation state stays: it is small, and images may still come to which it refers.
+    """
+    presented: tuple[Presented, ...] = ()
+    """Of a presentation state: all that it refers to, also where there is no picture of it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,8 +7,10 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Literal, NamedTuple, TypeVar
 
+from appliance.archive import presentations
 from appliance.archive.files import DurableNames, Folders, sync_directories
 from appliance.archive.records import (
+    PRESENTATION_STATE,
     Adoption,
     CatalogueFailed,
     PictureRow,
@@ -108,7 +110,8 @@ class Rows:
             return self._put_again(
                 connection, instance, (study, instance.instance, series), described
             )
-        if pictures:
+        presentations.image_came(connection, study, instance.instance)
+        if picture == "rendered":
             key = inserted.lastrowid
             connection.executemany(_INSERT_PICTURE, (_picture(key, row) for row in pictures))
         return True
@@ -129,6 +132,7 @@ class Rows:
             self._assure(instance)
         renewed = file != "held" or (size, sop_class) != (instance.bytes, instance.sop_class)
         if renewed:
+            presentations.image_came(connection, identity[0], instance.instance)
             picture, reason = _first_picture_state(instance, ())
             if picture == "none":
                 connection.execute("DELETE FROM pictures WHERE instance = ?", (key,))
@@ -233,28 +237,35 @@ class Rows:
     ) -> list[Removal]:
         """States and pictures of instances; what is to be removed now."""
         removals = (self._finish_render(connection, outcome) for outcome in outcomes)
-        return [removal for removal in removals if removal is not None]
+        return [removal for several in removals for removal in several]
 
     def _finish_render(
         self, connection: sqlite3.Connection, outcome: RenderOutcome
-    ) -> Removal | None:
+    ) -> Iterator[Removal]:
         job = outcome.job
         row = connection.execute(
-            "SELECT 1 FROM instances WHERE id = ? AND generation = ? AND file = 'held'",
+            "SELECT study, sop_class FROM instances"
+            " WHERE id = ? AND generation = ? AND file = 'held'",
             (job.key, job.generation),
         ).fetchone()
         if row is None:
-            return None
+            return
         if outcome.state == "failed" and not self._dicom_file(job).exists():
             lose(connection, [job.key], [])
-            return None
+            return
+        study, is_state = row[0], row[1] == PRESENTATION_STATE
         old = connection.execute(
             "SELECT frame, suffix FROM pictures WHERE instance = ?", (job.key,)
         ).fetchall()
         new = [_picture(job.key, picture) for picture in outcome.pictures]
         connection.execute("DELETE FROM pictures WHERE instance = ?", (job.key,))
         connection.executemany(_INSERT_PICTURE, new)
-        drop = outcome.drop_dicom and outcome.state == "rendered"
+        drop = (
+            outcome.drop_dicom
+            and outcome.state == "rendered"
+            and not is_state
+            and not presentations.waits(connection, study)
+        )
         connection.execute(
             "UPDATE instances SET picture = ?, reason = ?, file = ? WHERE id = ?",
             (outcome.state, outcome.reason, "dropped" if drop else "held", job.key),
@@ -265,9 +276,27 @@ class Rows:
                 (*outcome.rewritten, job.key),
             )
         stale = set(old).difference((frame, suffix) for _, frame, suffix, *_ in new)
-        if not drop and not stale:
-            return None
-        return self._removal(job.key, job.study, job.series, job.instance, drop, sorted(stale))
+        if drop or stale:
+            yield self._removal(job.key, job.study, job.series, job.instance, drop, sorted(stale))
+        if is_state:
+            presentations.register(connection, job.key, study, outcome.presented)
+            if outcome.drop_dicom and not presentations.waits(connection, study):
+                yield from self._drop_rendered(connection, study, job.study)
+
+    def _drop_rendered(
+        self, connection: sqlite3.Connection, study: int, study_uid: str
+    ) -> Iterator[Removal]:
+        """Drop the DICOM files that were kept for presentation states of a study."""
+        rows = connection.execute(
+            "SELECT instances.id, series.uid, instances.uid"
+            " FROM instances JOIN series ON series.id = instances.series"
+            " WHERE instances.study = ? AND file = 'held' AND picture = 'rendered'"
+            "  AND sop_class <> ?",
+            (study, PRESENTATION_STATE),
+        ).fetchall()
+        for key, series, instance in rows:
+            connection.execute("UPDATE instances SET file = 'dropped' WHERE id = ?", (key,))
+            yield self._removal(key, study_uid, series, instance, True, ())
 
     def expire(self, connection: sqlite3.Connection, study_uid: str) -> tuple[list[Removal], int]:
         """Marks some of the instances of a study; what is to be removed now, and its bytes."""
@@ -290,6 +319,7 @@ class Rows:
             freed += size + sum(row[2] for row in pictures)
             stale = [(frame, suffix) for frame, suffix, _ in pictures]
             removals.append(self._removal(key, study_uid, series, instance, True, stale))
+            presentations.forget(connection, key)
         keys = [(removal.key,) for removal in removals]
         connection.executemany("DELETE FROM pictures WHERE instance = ?", keys)
         connection.executemany("UPDATE instances SET file = 'expired' WHERE id = ?", keys)
@@ -483,6 +513,9 @@ def lose(connection: sqlite3.Connection, files: Iterable[int], pictures: Iterabl
 def _first_picture_state(
     instance: StoredInstance, pictures: Sequence[PictureRow]
 ) -> tuple[str, str]:
+    if instance.sop_class == PRESENTATION_STATE:
+        # Which image each of its pictures is of, only rendering tells.
+        return "queued", ""
     if pictures:
         return "rendered", ""
     return ("queued", "") if instance.has_pixels else ("none", _NO_PIXELS)

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from appliance.archive.files import ANIMATION_SUFFIX, Folders
-from appliance.archive.records import PictureRow, RenderJob, RenderOutcome
+from appliance.archive.records import PictureRow, Presented, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
 from appliance.images.orders import BurnedIn, Orders
 from appliance.images.worker_process import POLL, Died, Hung, WorkerProcess
@@ -311,8 +311,9 @@ class _Supervisor:
                 PictureRow(frame, width, height, size, suffix)
                 for frame, width, height, size, suffix in result["pictures"]
             ),
-            rewritten=tuple(result["rewritten"]) if result.get("rewritten") else None,
-            drop_dicom=self._pool._drop_dicom and result["state"] == "rendered",
+            rewritten=tuple(result["rewritten"]) if result["rewritten"] else None,
+            drop_dicom=self._pool._drop_dicom,
+            presented=tuple(Presented(*one) for one in result["presented"]),
         )
 
     def _lost(
@@ -337,7 +338,8 @@ class _Supervisor:
         else:
             self._pool._sweep(on.job, pictures=True)
             self._pool._give_back(others)
-            self._pool._report([RenderOutcome(on.job, "failed", reason)])
+            drop = self._pool._drop_dicom
+            self._pool._report([RenderOutcome(on.job, "failed", reason, drop_dicom=drop)])
 
     def _postpone(self, batch: list[_Attempt], obstacle: str) -> None:
         """Nothing is wrong with the jobs: queue them again, and go on after a pause."""

@@ -116,7 +116,7 @@ class Rendering:
         with self._lock:
             limit = capacity + len(self._in_flight)
         try:
-            queued = self._catalogue.next_renders(limit)
+            queued = self._catalogue.next_renders(limit, time.time())
         except CatalogueFailed as error:
             LOGGER.warning("the render queue cannot be read: %s", error)
             return

@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -25,6 +26,7 @@ from appliance.archive.files import (
     ANIMATION_SUFFIX,
     Folders,
     PendingFile,
+    UnusableUID,
     sync_directories,
 )
 from appliance.images.animation import Reel
@@ -32,6 +34,8 @@ from appliance.images.encode import NotEncodable, encode, obstacle
 from appliance.images.masking import Masking
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
+from appliance.images.render.softcopy import is_state
+from appliance.images.render.source import Source, opened
 
 _NICE = 10
 _OOM_SCORE = "800"
@@ -104,6 +108,36 @@ class _writing:
             raise Unwritable(f"Pictures cannot be written: {reason}.") from error
 
 
+@dataclass(slots=True)
+class Made:
+    """What has been made of one instance so far."""
+
+    rows: list[Row] = field(default_factory=list)
+    presented: list[tuple[str, int, int | None]] = field(default_factory=list)
+    """Of a presentation state: image, its frame, number of the picture."""
+    remarks: dict[str, None] = field(default_factory=dict)
+    rewritten: tuple[str, int] | None = None
+    """Transfer syntax and bytes of a file in which text in the pixels was blacked out."""
+
+    def all(self) -> dict[str, Any]:
+        """The result with everything."""
+        return self._result("rendered", " ".join(filter(None, self.remarks)), self.rows)
+
+    def nothing(self, state: str, reason: str) -> dict[str, Any]:
+        """The result without pictures."""
+        self.presented = [(image, frame, None) for image, frame, _ in self.presented]
+        return self._result(state, reason, [])
+
+    def _result(self, state: str, reason: str, rows: Sequence[Row]) -> dict[str, Any]:
+        return {
+            "state": state,
+            "reason": reason,
+            "pictures": rows,
+            "rewritten": self.rewritten,
+            "presented": self.presented,
+        }
+
+
 class Worker:
     """Makes the pictures of batches, and tells `out` about it."""
 
@@ -137,26 +171,23 @@ class Worker:
     def _job(self, index: int, job: Sequence[str], pictures: Pictures) -> dict[str, Any]:
         self._say({"began": index})
         mark = pictures.mark()
-        rows: list[Row] = []
-        remarks: dict[str, None] = {}
-        rewritten: tuple[str, int] | None = None
+        made = Made()
         try:
-            rewritten = self._mask(job)
+            made.rewritten = self._mask(job)
             with self._reel(job) as reel:
-                for picture in self._pictures(job):
-                    rows.append(self._write(job, picture, pictures))
+                for picture in self._pictures(job, made):
+                    made.rows.append(self._write(job, picture, pictures))
                     with _writing():
                         reel.add(picture)
-                    remarks[picture.remark] = None
-                rows.extend(self._film(reel, pictures))
-                remarks[reel.remark] = None
+                    made.remarks[picture.remark] = None
+                made.rows.extend(self._film(reel, pictures))
+                made.remarks[reel.remark] = None
         except Unwritable:
             raise
         except BaseException as error:
-            self._take_back(job, rows, pictures, mark)
-            return {**_refused(error), "rewritten": rewritten}
-        reason = " ".join(filter(None, remarks))
-        return {"state": "rendered", "reason": reason, "pictures": rows, "rewritten": rewritten}
+            self._take_back(job, made.rows, pictures, mark)
+            return made.nothing(*_refused(error))
+        return made.all()
 
     def _mask(self, job: Sequence[str]) -> tuple[str, int] | None:
         """Black out the text in the pixels of a job's file; a full disk is no fault of the job."""
@@ -168,8 +199,34 @@ class Worker:
                 raise Unwritable(f"Pictures cannot be written: {error.strerror}.") from error
             raise
 
-    def _pictures(self, job: Sequence[str]) -> Iterator[Picture]:
-        return self._renderer.file(self._folders.dicom_file(*job))
+    def _pictures(self, job: Sequence[str], made: Made) -> Iterator[Picture]:
+        """The pictures of an instance, of a presentation state those of its images."""
+        source = opened(self._folders.dicom_file(*job), self._limits)
+        if not is_state(source):
+            yield from self._renderer.source(source)
+            return
+        for shown in self._renderer.state(source, partial(self._image, job[0])):
+            made.remarks[shown.remark] = None
+            picture = shown.picture
+            number = None if picture is None else picture.frame
+            made.presented.append((shown.image, shown.frame, number))
+            if picture is not None:
+                yield picture
+        if not made.rows:
+            refused = "".join(list(made.remarks)[:1]) or "The state refers to no image."
+            raise NoPicture(refused)
+
+    def _image(self, study: str, instance: str) -> Source | None:
+        """An image of a study, without text in its pixels; None if its file is not here.
+
+        Raises NoPicture if it is held back because of such text.
+        """
+        for series in os.scandir(self._folders.dicom / study):
+            with suppress(FileNotFoundError, UnusableUID):
+                self._mask((study, series.name, instance))
+                path = self._folders.dicom_file(study, series.name, instance)
+                return opened(path, self._limits)
+        return None
 
     def _reel(self, job: Sequence[str]) -> Reel:
         study, series, instance = job
@@ -220,8 +277,8 @@ class Worker:
         self._out.flush()
 
 
-def _refused(error: BaseException) -> dict[str, Any]:
-    """The result of a job that ended in an exception: no text of the dataset gets into it."""
+def _refused(error: BaseException) -> tuple[str, str]:
+    """State and reason of a job that ended in an exception, without any text of the dataset."""
     state = "failed"
     if isinstance(error, NoPicture):
         state, reason = "none", error.reason
@@ -237,7 +294,7 @@ def _refused(error: BaseException) -> dict[str, Any]:
         reason = f"The DICOM file cannot be read: {os.strerror(error.errno or 0)}."
     else:
         reason = f"Rendering ended with an unexpected error ({type(error).__name__})."
-    return {"state": state, "reason": reason, "pictures": []}
+    return state, reason
 
 
 def _settle_in(orders: Orders) -> None:

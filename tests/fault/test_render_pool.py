@@ -471,12 +471,12 @@ def test_workers_yield_to_the_ae_and_go_first_when_memory_is_short(
     assert int(data[3]) == 400 * 2**20
 
 
-def test_dicom_files_are_to_be_dropped_only_if_rendered(archive: Archive) -> None:
+def test_the_pool_leaves_dropping_dicom_files_to_the_catalogue(archive: Archive) -> None:
     one = RenderPool(1, Encoding(), archive.folders, archive.note, drop_dicom=True)
     try:
         one.submit([archive.job("1.0"), archive.job("1.1", made.instance())])
         outcomes = archive.wait(2)
-        assert outcomes["1.0"].drop_dicom and not outcomes["1.1"].drop_dicom
+        assert outcomes["1.0"].drop_dicom and outcomes["1.1"].drop_dicom
         assert archive.folders.dicom_file(STUDY, SERIES, "1.0").exists()
     finally:
         one.close(5)

@@ -31,7 +31,7 @@ class FakeCatalogue:
         self.finished: list[RenderOutcome] = []
         self.failures = 0
 
-    def next_renders(self, limit: int) -> list[RenderJob]:
+    def next_renders(self, limit: int, now: float) -> list[RenderJob]:
         self._fail()
         return self.queue[:limit]
 
@@ -225,7 +225,7 @@ def test_a_loop_that_died_is_a_problem(
 ) -> None:
     died = threading.Event()
 
-    def die(limit: int) -> list[RenderJob]:
+    def die(limit: int, now: float) -> list[RenderJob]:
         died.set()
         raise SystemExit
 

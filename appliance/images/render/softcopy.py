@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from appliance.archive.records import PRESENTATION_STATE
 from appliance.images.render import attributes as a
 from appliance.images.render.annotations import annotated, layers
 from appliance.images.render.attributes import Attribute, Attributes
@@ -27,14 +28,12 @@ from appliance.images.render.overlays import activated, drawn, overlays
 from appliance.images.render.pixels import GREY, StoredFormat
 from appliance.images.render.refusal import Undecodable
 from appliance.images.render.shutter import shuttered
+from appliance.images.render.source import Source
 from appliance.images.render.table import Stages, Tables
 from appliance.images.render.view import view
 from appliance.images.render.voi import Identity, VoiLut, voi
 
 Array = np.ndarray[Any, np.dtype[Any]]
-
-CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.11.1"})
-"""SOP classes of the states that are rendered."""
 
 _MOST_IMAGES = 10_000
 
@@ -48,6 +47,11 @@ class Reference:
 
     def __contains__(self, frame: int) -> bool:
         return not self.frames or frame in self.frames
+
+
+def is_state(source: Source) -> bool:
+    """Whether an instance is a presentation state that is rendered."""
+    return source.attributes.text(a.SOP_CLASS) == PRESENTATION_STATE
 
 
 def references(state: Attributes) -> tuple[Reference, ...]:
