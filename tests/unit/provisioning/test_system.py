@@ -10,6 +10,7 @@ import pytest
 
 from appliance.provisioning.system import (
     FIREWALL,
+    FLEET,
     NETWORK,
     OWNED,
     PANEL,
@@ -207,3 +208,12 @@ def test_the_page_is_told_for_its_group_alone_and_without_foreign_keys(tmp_path:
         "secret": False,
         "own": True,
     }
+
+
+def test_the_fleets_server_is_told_only_where_there_is_one() -> None:
+    told = files(read(WHOLE))[FLEET]
+    assert "hawkbit_server = hawkbit.example:8443\n" in told
+    assert "tenant_id = CLINICS\n" in told
+    assert "auth_token = abc\n" in told
+    assert "ssl_verify = true\n" in told
+    assert FLEET not in files(read("revision = 1"))
