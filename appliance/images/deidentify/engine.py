@@ -45,6 +45,7 @@ from appliance.images.deidentify.unlisted import (
     Creator,
     Overlay,
     Unlisted,
+    may_be_safe,
     vr_if_safe,
 )
 
@@ -53,6 +54,7 @@ DEEPEST: Final = 32
 
 _NESTED: Final = 0xFFFE0000
 _OVERLAYS: Final = 0x60
+_LAST_CREATOR: Final = 0xFF
 _CODE_VALUE: Final = 0x00080100
 _CONCEPT_NAME: Final = 0x0040A043
 _GRAPHIC_TYPE: Final = 0x00700023
@@ -444,10 +446,13 @@ class Walk:
         self, codec: Codec, here: _Dataset, tag: int, vr: bytes, at: int, start: int, stop: int
     ) -> None:
         """An element that no row names: it goes, unless it is known to identify nobody."""
-        element = Unlisted(tag, vr, self._data[start:stop], self._data[at:stop])
         cleaning = self._rules.cleaning
         if here.actions is self._rules.inside:
             return
+        group, number = tag >> 16, tag & 0xFFFF
+        if group % 2 and number > _LAST_CREATOR and (group, number >> 8) not in here.creators:
+            return
+        element = Unlisted(tag, vr, self._data[start:stop], self._data[at:stop])
         if element.group % 2 and cleaning.private:
             self._private(codec, here, element, start, stop)
         elif element.group >> 8 == _OVERLAYS and cleaning.overlays and here.above is None:
@@ -460,8 +465,10 @@ class Walk:
         out, block = here.out, element.reserves
         if block is not None:
             name = character_sets.decode(element.value, here.label)
-            here.creators[element.group, block] = Creator(len(out), name, element.whole)
-            out.append(b"")
+            here.creators.pop((element.group, block), None)
+            if may_be_safe(name, element.group, self._seen.declared):
+                here.creators[element.group, block] = Creator(len(out), name, element.whole)
+                out.append(b"")
             return
         creator = here.creators.get((element.group, element.block))
         vr = creator and vr_if_safe(element, creator.name, self._seen.declared)

@@ -72,6 +72,13 @@ class Creator:
     whole: bytes
 
 
+def may_be_safe(creator: str, group: int, declared: frozenset[Declared]) -> bool:
+    """Whether a block holds anything that is known to identify nobody."""
+    return (creator, group) in _safe_blocks() or any(
+        (each.creator, each.group) == (creator, group) for each in declared
+    )
+
+
 def vr_if_safe(element: Unlisted, creator: str, declared: frozenset[Declared]) -> bytes | None:
     """The VR of a private element that identifies nobody, None for any other.
 
@@ -100,6 +107,11 @@ def _sound(value: bytes, vr: bytes) -> bool:
 @cache
 def _safe() -> Mapping[tuple[str, int, int], bytes]:
     return {(row.creator, row.group, row.offset): row.vr for row in read_safe_private()}
+
+
+@cache
+def _safe_blocks() -> frozenset[tuple[str, int]]:
+    return frozenset((creator, group) for creator, group, _offset in _safe())
 
 
 @dataclass(slots=True)
