@@ -120,6 +120,14 @@ class UpdatingBox:
 
     def take(self, device: Path) -> bool:
         """Serve a stick that may bring an update, or reset; whether the box is to be restarted."""
+        try:
+            return self._take(device)
+        except OSError as error:
+            # Most sticks bring settings alone, and are pulled as soon as these are answered.
+            LOGGER.warning("%s: the stick is gone, or cannot be read: %s", device, error)
+            return False
+
+    def _take(self, device: Path) -> bool:
         volume = volume_on(device)
         if volume is None:
             return False

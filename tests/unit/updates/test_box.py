@@ -84,3 +84,7 @@ def test_images_that_arrive_are_seen(box: UpdatingBox, monkeypatch: pytest.Monke
         box.admit(asked())
     (box.run / TOLD).touch()
     box.admit(asked())
+
+
+def test_a_stick_that_was_pulled_is_no_failure(box: UpdatingBox, tmp_path: Path) -> None:
+    assert not box.take(tmp_path / "sda")
