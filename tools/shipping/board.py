@@ -13,8 +13,8 @@ from tools.imaging.programs import ImageFailed, run
 REPOSITORY = Path(__file__).parents[2]
 EXTERNAL = REPOSITORY / "buildroot"
 
-_STEP = re.compile(r">>> (\S+) (\S*) ?Extracting")
-"""Buildroot's own message when it begins with a package."""
+_STEP = re.compile(r">>> (\S*) (\S*) ([^\x1b]+)")
+"""Buildroot's own messages: package, version and step; the last steps are of no package."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +102,16 @@ def _copied(lines: Iterable[str], write: Callable[[str], object]) -> Iterator[st
 
 
 def begun(lines: Iterable[str], packages: Iterable[str]) -> Iterator[str]:
-    """Of what make prints, each package that it begins with: which of how many, name, version."""
-    order = list(packages)
+    """Of what make prints, each package that it begins with: which of how many, name, version.
+
+    Steps of no package follow when all are there: what makes root and disk of them.
+    """
+    waiting = dict.fromkeys(packages)
+    total = len(waiting)
     for line in lines:
-        found = _STEP.search(line)
-        if found and found[1] in order:
-            yield f"{order.index(found[1]) + 1} of {len(order)}: {found[1]} {found[2]}".rstrip()
+        match _STEP.search(line):
+            case re.Match() as found if not found[1]:
+                yield found[3].strip()
+            case re.Match() as found if found[1] in waiting:
+                del waiting[found[1]]
+                yield f"{total - len(waiting)} of {total}: {found[1]} {found[2]}".rstrip()

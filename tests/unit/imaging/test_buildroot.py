@@ -251,16 +251,18 @@ def test_a_root_that_has_grown_too_large_is_refused(images: Path) -> None:
 
 def test_progress_names_each_package_once_begun() -> None:
     said = [
+        "\x1b[7m>>> host-zlib 1.3.1 Downloading\x1b[27m\n",
         "\x1b[7m>>> host-zlib 1.3.1 Extracting\x1b[27m\n",
-        "\x1b[7m>>> host-zlib 1.3.1 Building\x1b[27m\n",
         "cc -o x\n",
-        "\x1b[7m>>> netty-appliance 0.1.0 Extracting\x1b[27m\n",
-        "\x1b[7m>>> linux-headers 6.12 Extracting\x1b[27m\n",
+        "\x1b[7m>>> netty-appliance 0.1.0 Syncing from source dir /repository\x1b[27m\n",
+        "\x1b[7m>>> toolchain  Configuring\x1b[27m\n",
+        "\x1b[7m>>>   Finalizing target directory\x1b[27m\n",
     ]
-    assert list(begun(said, ["host-zlib", "linux-headers", "netty-appliance"])) == [
+    assert list(begun(said, ["host-zlib", "toolchain", "netty-appliance"])) == [
         "1 of 3: host-zlib 1.3.1",
-        "3 of 3: netty-appliance 0.1.0",
-        "2 of 3: linux-headers 6.12",
+        "2 of 3: netty-appliance 0.1.0",
+        "3 of 3: toolchain",
+        "Finalizing target directory",
     ]
 
 
