@@ -7,6 +7,7 @@ them says anything about a patient::
     images/<study>/<series>/<instance>.jpg         single frame
     images/<study>/<series>/<instance>.0001.jpg    frame 1 of several
     images/<study>/<series>/<instance>.webp        the animation of several frames
+    images/<study>/<series>/<state>.0001.jpg       the first picture of a presentation state
     quarantine/                                    files that nobody could make sense of
     catalogue.sqlite  requests.sqlite  lock
 """
