@@ -102,6 +102,7 @@ def test_the_same_file_resets_once(tmp_path: Path) -> None:
         (make_token(SERIAL)[:-9], "damaged"),
         (make_token("NB-0002"), "another box: this one has the serial number NB-0001"),
     ],
+    ids=["empty", "prose", "cut short", "another box"],
 )
 def test_only_a_whole_order_for_this_box_counts(tmp_path: Path, token: bytes, why: str) -> None:
     reset = used(tmp_path)
