@@ -107,6 +107,15 @@ def test_a_box_is_reproducible_read_only_and_has_no_login(board: str) -> None:
     assert chosen["BR2_ROOTFS_POST_SCRIPT_ARGS"] == f'"{board}"'
 
 
+def test_every_file_that_a_board_names_is_in_the_tree() -> None:
+    for board in BOARDS:
+        named = re.findall(
+            r"BR2_EXTERNAL_NETTY_PATH\)/([^\s\"]+)", " ".join(settings(board).values())
+        )
+        assert len(named) > 5
+        assert [name for name in named if not (TREE / name).exists()] == []
+
+
 def test_the_boards_differ_in_their_processor_alone() -> None:
     x86, arm = (settings(board).items() for board in ("x86_64", "aarch64"))
     differ = {name for name, _ in x86 ^ arm}
