@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from tests.image.figures import Figures
-from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, START_WITHIN, Site, pacs, slice_of
-from tests.image.site import until as wait_until
+from tests.image.patience import START_WITHIN
+from tests.image.patience import until as wait_until
+from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, Site, pacs, slice_of
 from tests.image.versions import BAD, Versions, another
 from tools.imaging.build import Build
 from tools.imaging.machine import Hardware, Machine, copy_disk

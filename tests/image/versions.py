@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 from tools.imaging.architecture import AMD64
+from tools.imaging.boot_guard import SuiteBootGuard
 from tools.imaging.build import Build
 from tools.imaging.bundle import KEYS, Content, SuiteRauc, make_bundle
 from tools.imaging.cache import cache_from_environment
@@ -106,8 +107,9 @@ class Versions:
             self.image.disk.with_name("root.verity"))  # fmt: skip
         change(tree / "root")
         cache, version = cache_from_environment(), version_here()
-        maker = DiskMaker(parts, read_layout(), AMD64, cache, version.time)
-        verity = maker.root(tree / "root")
+        guard = SuiteBootGuard(tree / "boot-guard", AMD64, cache)
+        maker = DiskMaker(parts, read_layout(), AMD64, guard, version.time)
+        verity = maker.verified(maker.squashed(tree / "root"))
         maker.boot(verity, debian_kernel(cache, AMD64))
         if change is flip_a_byte:
             _flip_root_inode(parts / "root.verity")
