@@ -1,12 +1,10 @@
 """The whole way to an image."""
 
-import fcntl
 import json
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ from typing import Any
 from tools.imaging.architecture import Architecture
 from tools.imaging.boot_guard import SuiteBootGuard
 from tools.imaging.bundle import KEYS
-from tools.imaging.cache import Cache, digest
+from tools.imaging.cache import Cache, alone, digest
 from tools.imaging.disk import DiskMaker
 from tools.imaging.kernel import debian_kernel
 from tools.imaging.keys import Keys
@@ -57,7 +55,7 @@ def build(
     keyring = keyring or Keys(KEYS).made().authority.certificate
     made_of = digest((architecture.debian, version.os_release(), keyring.read_bytes(), *_content()))
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with _alone(folder.with_name(f"{folder.name}.lock")):
+    with alone(folder.with_name(f"{folder.name}.lock")):
         if _description(folder).get("made_of") != made_of:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".image-") as making:
                 userland = Userland(cache, architecture, keyring)
@@ -72,13 +70,6 @@ def build(
                 (parts / "image.json").write_text(json.dumps(description, indent=2) + "\n")
                 _replace(folder, parts)
         return Build(folder / "disk.img", _description(folder)["sizes"])
-
-
-@contextmanager
-def _alone(lock: Path) -> Iterator[None]:
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
 
 
 def _content() -> Iterator[bytes]:

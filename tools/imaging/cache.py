@@ -5,7 +5,8 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,14 @@ def digest(parts: Iterable[str | bytes]) -> str:
         content = part.encode() if isinstance(part, str) else part
         whole.update(len(content).to_bytes(8, "big") + content)
     return whole.hexdigest()[:16]
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other build is in here with the same lock file, and keep others out."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,8 +42,7 @@ class Cache:
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         kept = self.folder / f"{name}-{digest(parts)}"
-        with (self.folder / f"{name}.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with alone(self.folder / f"{name}.lock"):
             if not kept.exists():
                 with tempfile.TemporaryDirectory(dir=self.folder, prefix=".making-") as making:
                     made = Path(making) / "made"

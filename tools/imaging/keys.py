@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from tools.imaging.cache import alone
 from tools.imaging.programs import need, run
 
 _AUTHORITY_DAYS = 20 * 365
@@ -69,12 +70,16 @@ class Keys:
         return Identity(self.folder / "signer.pem", self.folder / "signer.key")
 
     def made(self, name: str = "netty development") -> "Keys":
-        """These keys, made now if they are not there. Raises ImageFailed."""
+        """These keys, made now if they are not there. Raises ImageFailed.
+
+        Of two builds that want the same, one waits for the other.
+        """
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not self.authority.exists:
-            _make_authority(self.authority, name)
-        if not self.signer.exists:
-            make_signer(self.signer, self.authority, f"{name} bundles")
+        with alone(self.folder / "lock"):
+            if not self.authority.exists:
+                _make_authority(self.authority, name)
+            if not self.signer.exists:
+                make_signer(self.signer, self.authority, f"{name} bundles")
         return self
 
 
