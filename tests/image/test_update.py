@@ -24,7 +24,7 @@ from tools.imaging.stick import make_stick, read_stick
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 90
+PATIENCE = 300
 """Seconds that each check of a trial gets here."""
 
 SHORT = "[Service]\nExecStart=\nExecStart=/usr/bin/appliance update confirm --patience {patience}\n"
