@@ -146,9 +146,12 @@ class PendingFile:
         """Bytes written so far."""
 
     @classmethod
-    def create(cls, final: Path) -> Self:
-        """Opens a temporary file beside `final`, creating folders as needed. Raises OSError."""
-        folder, name = os.path.split(final)
+    def create(cls, final: Path, folder: Path | None = None) -> Self:
+        """Opens a temporary file for `final`, creating folders as needed. Raises OSError.
+
+        It lies in `folder`, which must be on the same file system; beside `final` if none is given.
+        """
+        folder, name = folder or final.parent, final.name
         temporary = f"{folder}/.{name}.{secrets.token_hex(8)}{PART_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         created: tuple[Path, ...] = ()
@@ -157,7 +160,7 @@ class PendingFile:
                 return cls(final, temporary, os.open(temporary, flags, _FILE_MODE), created)
             except FileNotFoundError:
                 # Also when the folder goes between mkdir and open: retention takes empty ones away.
-                created += make_folders(Path(folder))
+                created += make_folders(folder)
         return cls(final, temporary, os.open(temporary, flags, _FILE_MODE), created)
 
     def write(self, buffers: Sequence[Buffer]) -> None:

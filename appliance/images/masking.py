@@ -52,9 +52,16 @@ class Masking:
     hold: bool = True
 
     def file(
-        self, path: Path, limits: Limits, progress: Callable[[], None] = lambda: None
+        self,
+        path: Path,
+        limits: Limits,
+        progress: Callable[[], None] = lambda: None,
+        *,
+        folder: Path | None = None,
     ) -> tuple[str, int] | None:
         """Mask the image in a DICOM file, if a rule covers it and it has not been done yet.
+
+        Until the masked file is whole, it lies in `folder`, or beside the one it replaces.
 
         Returns transfer syntax and bytes of a file that was masked, now or before, and None for
         one that is as it was. Raises NoPicture for an image that is held back, Undecodable if its
@@ -76,11 +83,14 @@ class Masking:
         if blank is None or not (blank.blank or blank.keep):
             return None
         frames = frames_of(opened(path, limits), limits, progress)
-        return str(ExplicitVRLittleEndian), _rewrite(path, dataset, frames, blank)
+        with PendingFile.create(path, folder) as pending:
+            _write(pending, dataset, frames, blank)
+            sync_directories(pending.settle())
+            return str(ExplicitVRLittleEndian), pending.size
 
 
-def _rewrite(path: Path, dataset: FileDataset, frames: Frames, blank: Blank) -> int:
-    """Write the file anew, its pixels masked; return its size."""
+def _write(pending: PendingFile, dataset: FileDataset, frames: Frames, blank: Blank) -> None:
+    """Write a dataset, its pixels masked."""
     layout = frames.layout
     if layout.format.allocated < 8:
         raise Undecodable("Pixels of 1 bit cannot be masked.")
@@ -91,16 +101,13 @@ def _rewrite(path: Path, dataset: FileDataset, frames: Frames, blank: Blank) -> 
     if size > _LONGEST:
         raise Undecodable("The image is too large to be masked: 4 GiB uncompressed.")
     _describe(dataset, first)
-    with PendingFile.create(path) as pending:
-        vr = b"OF" if layout.floating else b"OW"
-        tag = frames.source.pixel_tag or _PIXELS
-        head = EXPLICIT_LITTLE.head(tag, vr, size + size % 2)
-        pending.write([_encoded(dataset), head])
-        for frame in chain((first,), shown):
-            pending.write([_blanked(frame, masked)])
-        pending.write([bytes(size % 2)])
-        sync_directories(pending.settle())
-        return pending.size
+    vr = b"OF" if layout.floating else b"OW"
+    tag = frames.source.pixel_tag or _PIXELS
+    head = EXPLICIT_LITTLE.head(tag, vr, size + size % 2)
+    pending.write([_encoded(dataset), head])
+    for frame in chain((first,), shown):
+        pending.write([_blanked(frame, masked)])
+    pending.write([bytes(size % 2)])
 
 
 def _mask(blank: Blank, rows: int, columns: int) -> Array:

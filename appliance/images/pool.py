@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
-from appliance.archive.files import ANIMATION_SUFFIX, Folders
+from appliance.archive.files import ANIMATION_SUFFIX, DICOM_SUFFIX, Folders
 from appliance.archive.records import PictureRow, Presented, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
 from appliance.images.orders import BurnedIn, Orders
@@ -204,7 +204,8 @@ class RenderPool:
 
     def _sweep(self, job: RenderJob, *, pictures: bool) -> None:
         """Remove what a worker that can no longer do so has left: temporary files, and pictures."""
-        suffixes = "|".join(map(re.escape, {self._encoding.suffix, ANIMATION_SUFFIX}))
+        known = {self._encoding.suffix, ANIMATION_SUFFIX, DICOM_SUFFIX}
+        suffixes = "|".join(map(re.escape, known))
         end = r"(\.[0-9a-f]+\.part)" + ("?" if pictures else "")
         name = re.compile(rf"\.?{re.escape(job.instance)}(\.\d{{4,}})?({suffixes}){end}")
         folder = self._folders.images / job.study / job.series

@@ -192,8 +192,10 @@ class Worker:
     def _mask(self, job: Sequence[str]) -> tuple[str, int] | None:
         """Black out the text in the pixels of a job's file; a full disk is no fault of the job."""
         path = self._folders.dicom_file(*job)
+        # With the pictures' own, so that it is swept with them if this process is killed.
+        pictures = self._folders.images / job[0] / job[1]
         try:
-            return self._masking.file(path, self._limits, self._tell)
+            return self._masking.file(path, self._limits, self._tell, folder=pictures)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise Unwritable(f"Pictures cannot be written: {error.strerror}.") from error

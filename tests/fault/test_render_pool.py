@@ -498,3 +498,18 @@ def test_text_in_pixels_is_blacked_out_before_the_picture(archive: Archive) -> N
     assert not np.asarray(Image.open(picture))[:8].any()
     assert (found["1.2"].state, found["1.2"].pictures) == ("none", ())
     assert "Held back" in found["1.2"].reason
+
+
+def test_a_worker_that_is_killed_while_masking_leaves_nothing_half(archive: Archive) -> None:
+    rule = Mask(modality="OT", blank=((0, 0, 64, 8),))
+    one = RenderPool(1, Encoding(), archive.folders, archive.note, burned_in=BurnedIn((rule,)))
+    try:
+        one.submit([archive.job("1.1", large())])
+        half = until(lambda: list(archive.folders.data.rglob(".1.1.dcm.*.part")))
+        assert archive.folders.dicom not in half[0].parents, "a store may be at work on that name"
+        os.kill(one.workers[0], signal.SIGKILL)
+        outcome = archive.wait(1)["1.1"]
+    finally:
+        one.close(5)
+    assert (outcome.state, outcome.rewritten is not None) == ("rendered", True)
+    assert not list(archive.folders.data.rglob("*.part"))
