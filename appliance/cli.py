@@ -87,9 +87,9 @@ def _told() -> tuple[type[Exception], ...]:
     from appliance.archive.catalogue import CatalogueFailed
     from appliance.archive.requests import RequestsFailed
     from appliance.archive.secret import KeyProblem
+    from appliance.asking import NobodyServes
     from appliance.dicom.scu import RequestFailed
     from appliance.dicom.tls import TLSProblem
-    from appliance.fetching import NobodyServes
     from appliance.images.deidentify import EnvelopeFailed
 
     return (

@@ -15,7 +15,17 @@ PACKAGE = REPOSITORY / "appliance"
 
 ORDER = (
     *("settings", "archive", "images", "dicom", "retrieval", "service"),
-    *("fetching", "connecting", "terminal", "trial", "proof", "updating", "cli", "__main__"),
+    *(
+        "asking",
+        "fetching",
+        "connecting",
+        "terminal",
+        "trial",
+        "proof",
+        "updating",
+        "cli",
+        "__main__",
+    ),
 )
 """Each part may import the parts before it (section 3 of the design)."""
 

@@ -17,7 +17,7 @@ import pydicom
 import pytest
 from PIL import Image, features
 
-from appliance import cli, fetching, terminal
+from appliance import asking, cli, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.place import Place
 from appliance.archive.records import RemoteState, Status
@@ -506,16 +506,16 @@ def test_fetch_while_the_box_is_suspended(run: Run, settings: Path, data: Path) 
 def test_fetch_when_the_ae_ends_meanwhile(
     run: Run, settings: Path, data: Path, pacs: StrangePacs, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetching, "PATIENCE", 0.3)
+    monkeypatch.setattr(asking, "PATIENCE", 0.3)
     Catalogue.open(data / "catalogue.sqlite").close()
     lock = (data / "lock").open("r+")
     lock.write(f"{_ended_process()}\n".ljust(20))
     lock.close()
 
     def in_use(*_: Any, **__: Any) -> Service:
-        raise fetching.CatalogueInUse("somebody has it")
+        raise asking.CatalogueInUse("somebody has it")
 
-    monkeypatch.setattr(fetching, "Service", in_use)
+    monkeypatch.setattr(asking, "Service", in_use)
     status, out, err = run(
         "fetch", "main", "--patient-id", "P1", "--settings", settings, "--data", data
     )
