@@ -19,7 +19,7 @@ from tests.notify import notify_socket
 from tools.hospital.box import appliance
 from tools.hospital.peers import free_port
 
-HERE = Path(cli.__file__).parents[1]
+HERE = Path(cli.__file__).parents[2]
 SETTINGS = """\
 revision = 4
 [box]

@@ -34,7 +34,7 @@ from tools.hospital import corpus
 from tools.hospital.box import appliance
 from tools.hospital.peers import free_port
 
-HERE = Path(cli.__file__).parents[1]
+HERE = Path(cli.__file__).parents[2]
 COMMANDS = (
     "run",
     "status",

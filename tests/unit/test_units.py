@@ -101,7 +101,7 @@ COMMANDS = sorted(
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_a_command_of_ours_is_one(command: str) -> None:
-    assert cli._parser().parse_args(shlex.split(command)).command
+    assert cli.parser().parse_args(shlex.split(command)).command
 
 
 @pytest.mark.parametrize(
