@@ -26,7 +26,7 @@ from appliance.health.reports import (
     write_report,
 )
 from appliance.provisioning.activation import CommandFailed, run_command
-from appliance.provisioning.apply import Damaged, Generations
+from appliance.provisioning.apply import Generations
 from appliance.provisioning.gate import LINKS, NetworkUp, PageAnswers
 from appliance.provisioning.serial import serial_number
 from appliance.provisioning.stick import Unusable
@@ -89,12 +89,11 @@ class UpdatingBox:
 
     def settings(self) -> Settings | None:
         """The settings that hold; None where there are none that can be read."""
-        try:
-            current = Generations(self.root / "state/settings").current()
-            return current.read() if current else None
-        except (Damaged, OSError) as error:
-            LOGGER.error("the settings of this box cannot be read: %s", error)
-            return None
+        return self._generations.settings()
+
+    @property
+    def _generations(self) -> Generations:
+        return Generations(self.root / "state/settings")
 
     def admit(self, environment: Mapping[str, str]) -> None:
         """Answer RAUC whether it may install a bundle. Raises Refused, NoRelease, or OSError."""
@@ -134,9 +133,13 @@ class UpdatingBox:
         serial = serial_number(self.root)
         installation = Installation(self.run, self.rauc)
         stick = UpdateStick(volume, installation, serial, __version__, time.time)
-        token, signature = stick.read(TOKEN, SIGNATURE)
-        if token is not None:
-            self._order_reset(stick, token, signature)
+        try:
+            token, signature = stick.read(TOKEN, SIGNATURE)
+            if token is not None:
+                self._order_reset(stick, token, signature)
+                return False
+        except Unusable as unusable:
+            stick.tell(Result("rejected", unusable.sentence, unusable.remedy))
             return False
         settings = self.settings()
         told = settings is not None and settings.update.while_receiving
@@ -144,14 +147,10 @@ class UpdatingBox:
         return result is not None and result.outcome == "installed"
 
     def _order_reset(self, stick: UpdateStick, token: bytes, signature: bytes | None) -> None:
-        current = Generations(self.root / "state/settings").current()
+        current = self._generations.undamaged()
         trusted = current.signers if current else frozenset()
-        try:
-            if not self.reset.ask(token, signature, stick.serial, trusted):
-                stick.tell(Result("already installed", "The box was reset by this file before."))
-                return
-        except Unusable as unusable:
-            stick.tell(Result("rejected", unusable.sentence, unusable.remedy))
+        if not self.reset.ask(token, signature, stick.serial, trusted):
+            stick.tell(Result("already installed", "The box was reset by this file before."))
             return
         stick.tell(Result("reset", "All settings and images are being removed."))
         run_command(("systemctl", "start", "--no-block", RESET))

@@ -96,6 +96,23 @@ class Generations:
         except (OSError, NoKey) as error:
             raise Damaged(f"{self._folder / name}: {error}") from None
 
+    def undamaged(self) -> Generation | None:
+        """Return the generation that holds; None where there is none that can be loaded."""
+        try:
+            return self.current()
+        except Damaged as error:
+            LOGGER.error("the settings of this box are damaged: %s", error)
+            return None
+
+    def settings(self) -> Settings | None:
+        """Return the settings that hold; None where there are none that can be read."""
+        current = self.undamaged()
+        try:
+            return current.read() if current else None
+        except Damaged as error:
+            LOGGER.error("the settings of this box are damaged: %s", error)
+            return None
+
     def write(self, contents: Contents, revision: int, keys: frozenset[bytes]) -> Generation:
         """Write a generation beside the others, durably; it is not current yet."""
         files = {
@@ -193,12 +210,8 @@ class Applier:
         """Check, try and accept it, or leave everything as it was. Raises nothing but what ends
         the process.
         """
-        try:
-            current = self.generations.current()
-        except Damaged as error:
-            # What the stick brings may mend it.
-            LOGGER.error("the settings of this box are damaged: %s", error)
-            current = None
+        # Where they are damaged, what the stick brings may mend them.
+        current = self.generations.undamaged()
         try:
             keys = signers(contents, current.signers if current else ())
             if current and current.is_from(contents, keys):
@@ -254,10 +267,7 @@ class Applier:
             LOGGER.error("the earlier settings are back, and do not work either: %s", failure)
 
     def _is_current(self, generation: Generation) -> bool:
-        try:
-            current = self.generations.current()
-        except Damaged:
-            return False
+        current = self.generations.undamaged()
         return current is not None and current.folder == generation.folder
 
     def _sweep(self) -> None:

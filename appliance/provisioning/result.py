@@ -13,7 +13,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from appliance.provisioning.apply import Outcome
 from appliance.provisioning.stick import RESULT
@@ -43,6 +43,11 @@ class Report:
     device: str = ""
     """Where the stick is."""
 
+    @classmethod
+    def on(cls, device: Path, outcome: str, sentence: str, at: float, revision: int | None) -> Self:
+        """What became of the stick on a device, which may be gone by now."""
+        return cls(outcome, sentence, device.exists(), at, revision, str(device))  # type: ignore[arg-type]
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -71,9 +76,7 @@ class Answer:
             lines += [f"  {each.file or 'netty.toml'}:{each}" for each in outcome.problems]
         if self.not_read:
             lines += ["", f"Not read: {', '.join(self.not_read)}"]
-        lines += ["", "The box now:"]
-        facts = {"serial number": self.serial, "software": self.version, **self.active}
-        lines += [f"  {name}: {value}" for name, value in facts.items()]
+        lines += ["", *the_box_now(self.serial, self.version, self.active)]
         if self.fingerprints:
             lines += ["", "Fingerprints (SHA-256) of its certificates:"]
             lines += [f"  {name}: {value}" for name, value in self.fingerprints.items()]
@@ -101,11 +104,20 @@ class Answer:
 
     def write(self, stick: Path) -> None:
         """Put both forms on the stick, each whole. Raises OSError."""
-        name = f"{RESULT}{self.serial}"
-        # With a byte-order mark and CRLF every editor of Windows shows it right.
-        text = ("\ufeff" + self.text).replace("\n", "\r\n").encode()
-        replace_file(stick / f"{name}.txt", text)
-        replace_file(stick / f"{name}.json", json.dumps(self.data, ensure_ascii=False).encode())
+        write_answer(stick, f"{RESULT}{self.serial}", self.text, self.data)
+
+
+def the_box_now(serial: str, version: str, facts: Mapping[str, str]) -> list[str]:
+    """Return the lines of an answer that say which box it was, and what it works with."""
+    known = {"serial number": serial, "software": version, **facts}
+    return ["The box now:", *(f"  {name}: {value}" for name, value in known.items())]
+
+
+def write_answer(stick: Path, name: str, text: str, data: Mapping[str, Any]) -> None:
+    """Put an answer on the stick, for people and for programs, each whole. Raises OSError."""
+    # With a byte-order mark and CRLF every editor of Windows shows it right.
+    _replace_file(stick / f"{name}.txt", ("\ufeff" + text).replace("\n", "\r\n").encode())
+    _replace_file(stick / f"{name}.json", json.dumps(data, ensure_ascii=False).encode())
 
 
 def write_report(run: Path, report: Report) -> None:
@@ -131,7 +143,7 @@ def read_report(run: Path) -> Report | None:
         return None
 
 
-def replace_file(path: Path, data: bytes) -> None:
+def _replace_file(path: Path, data: bytes) -> None:
     """Put a whole file on a stick, in place of an earlier one. Raises OSError."""
     temporary = path.with_suffix(".tmp")
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC

@@ -71,7 +71,7 @@ def read_stick(folder: Path) -> Contents | None:
 
     Raises Unusable with what is wrong, or OSError where the stick cannot be read (any more).
     """
-    names = _names(folder)
+    names = names_on(folder)
     settings = _only(names, SETTINGS)
     similar = tuple(sorted(name for name in names if _is_similar(name)))
     if settings is None:
@@ -81,14 +81,15 @@ def read_stick(folder: Path) -> Contents | None:
         return None
     patients, signature = _only(names, PATIENTS), _only(names, SIGNATURE)
     return Contents(
-        _read(folder / settings, LARGEST_SETTINGS),
-        _read(folder / patients, LARGEST_PATIENTS) if patients else None,
-        _read(folder / signature, LARGEST_SIGNATURE) if signature else None,
+        read_file(folder / settings, LARGEST_SETTINGS),
+        read_file(folder / patients, LARGEST_PATIENTS) if patients else None,
+        read_file(folder / signature, LARGEST_SIGNATURE) if signature else None,
         similar,
     )
 
 
-def _names(folder: Path) -> list[str]:
+def names_on(folder: Path) -> list[str]:
+    """Return the names in the root of a stick but for hidden ones. Raises OSError."""
     with os.scandir(folder) as entries:
         # macOS puts "._netty.toml" beside each file.
         return [each.name for each in islice(entries, _MOST_NAMES) if each.name[:1] != "."]
@@ -147,8 +148,11 @@ def _look_into_folders(folder: Path, names: Sequence[str]) -> None:
     )
 
 
-def _read(path: Path, largest: int) -> bytes:
-    """Return at most one byte more than the largest; hold to what lies under the name itself."""
+def read_file(path: Path, largest: int) -> bytes:
+    """Return at most one byte more than the largest; hold to what lies under the name itself.
+
+    Raises Unusable if that is no file, or OSError.
+    """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as error:

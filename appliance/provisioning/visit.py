@@ -19,7 +19,7 @@ from pathlib import Path
 from ssl import PEM_cert_to_DER_cert
 from typing import Protocol
 
-from appliance.provisioning.apply import Applier, Damaged, Generations, Outcome, Trial
+from appliance.provisioning.apply import Applier, Generations, Outcome, Trial
 from appliance.provisioning.result import Answer, Report, read_report, write_report
 from appliance.provisioning.stick import Contents, Unusable, read_stick
 from appliance.provisioning.volume import Unsuitable, Volume
@@ -145,32 +145,17 @@ class Visit:
         return self._report(device, "rejected", f"{sentence} Format it with FAT32 or exFAT.")
 
     def _report(self, device: Path, outcome: str, sentence: str) -> Report:
-        settings = self._active()
+        settings = self.generations.settings()
         revision = settings.revision if settings else None
-        report = Report(
-            outcome,  # type: ignore[arg-type]
-            sentence,
-            device.exists(),
-            self.now(),
-            revision,
-            str(device),
-        )
+        report = Report.on(device, outcome, sentence, self.now(), revision)
         LOGGER.info("%s: %s", outcome, sentence)
         with suppress(OSError):  # The LED is not worth a failure.
             write_report(self.run, report)
         return report
 
-    def _active(self) -> Settings | None:
-        """The settings that hold now: those of the current generation."""
-        try:
-            current = self.generations.current()
-            return current.read() if current else None
-        except Damaged:
-            return None
-
     def _answer(self, stick: Stick, outcome: Outcome, not_read: tuple[str, ...]) -> None:
         """Write the answer onto the stick; one that cannot be written to is none of our trouble."""
-        settings = self._active()
+        settings = self.generations.settings()
         time.tzset()  # The time zone may be that of the new settings.
         answer = Answer(
             self.serial,

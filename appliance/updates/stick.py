@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
 from appliance.provisioning.activation import CommandFailed, run_command
-from appliance.provisioning.result import Report, read_report, replace_file, write_report
+from appliance.provisioning.result import (
+    Report,
+    read_report,
+    the_box_now,
+    write_answer,
+    write_report,
+)
+from appliance.provisioning.stick import names_on, read_file
 from appliance.provisioning.visit import locked
 from appliance.provisioning.volume import Unsuitable, Volume
 from appliance.updates.installation import Installation, Result
@@ -27,7 +31,6 @@ ANSWER: Final = "netty-update-"
 _OURS = "netty-update/answer"
 _SHARED = "netty-update/stick"
 """Where a stick is mounted: for us alone, and for RAUC, below /run."""
-_MOST_NAMES = 4096
 _LARGEST = 4096
 """Bytes of a small file that are read."""
 
@@ -62,9 +65,15 @@ class UpdateStick:
         return result
 
     def read(self, *names: str) -> tuple[bytes | None, ...]:
-        """The content of small files on the stick; None where there is none. Raises OSError."""
+        """The content of small files on the stick; None where there is none.
+
+        Raises Unusable if one is no file, or OSError.
+        """
         with self.volume.mounted(self.installation.run / _OURS) as folder:
-            return tuple(_content(folder / name) for name in names)
+            there = names_on(folder)
+            return tuple(
+                read_file(folder / name, _LARGEST) if name in there else None for name in names
+            )
 
     def tell(self, result: Result) -> None:
         """Answer on the stick, then let the light say that it may go. Raises OSError."""
@@ -104,15 +113,11 @@ class UpdateStick:
         """Write the answer onto the stick; one that cannot be written to is none of our trouble."""
         lines = [_HEADLINES[result.outcome], "", result.sentence]
         lines += [result.remedy] if result.remedy else []
-        lines += ["", "The box now:"]
-        lines += [f"  serial number: {self.serial}", f"  software: {self.version}"]
-        text = "\ufeff" + "\r\n".join(lines) + "\r\n"
+        lines += ["", *the_box_now(self.serial, self.version, {})]
         data = {**asdict(result), "serial": self.serial, "version": self.version}
-        name = f"{ANSWER}{self.serial}"
         try:
             with self.volume.mounted(self.installation.run / _OURS, writable=True) as folder:
-                replace_file(folder / f"{name}.txt", text.encode())
-                replace_file(folder / f"{name}.json", json.dumps(data).encode())
+                write_answer(folder, f"{ANSWER}{self.serial}", "\n".join(lines) + "\n", data)
         except OSError as error:
             LOGGER.warning("the stick could not be answered to: %s", error)
 
@@ -128,15 +133,7 @@ class UpdateStick:
         }
         shown = outcome.get(result.outcome, "rejected")
         sentence = f"{result.sentence} {result.remedy}".strip()
-        report = Report(
-            shown,  # type: ignore[arg-type]
-            sentence,
-            device.exists(),
-            self.now(),
-            revision,
-            str(device),
-        )
-        write_report(run, report)
+        write_report(run, Report.on(device, shown, sentence, self.now(), revision))
 
 
 def volume_on(device: Path) -> Volume | None:
@@ -148,16 +145,5 @@ def volume_on(device: Path) -> Volume | None:
         return None
 
 
-def _content(path: Path) -> bytes | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return None
-    with open(descriptor, "rb") as file:
-        return file.read(_LARGEST)
-
-
 def _bundles(folder: Path) -> tuple[str, ...]:
-    with os.scandir(folder) as entries:
-        names = [each.name for each in islice(entries, _MOST_NAMES) if each.name[:1] != "."]
-    return tuple(sorted(name for name in names if name.casefold().endswith(BUNDLE)))
+    return tuple(sorted(name for name in names_on(folder) if name.casefold().endswith(BUNDLE)))

@@ -1,14 +1,19 @@
 """What a box answers RAUC when it asks whether it may install a bundle."""
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from appliance.health.reports import SERVICE, ServiceReport, read_report, write_report
+from appliance.provisioning.serial import DMI
 from appliance.updates.admission import AlreadyInstalled, Refused
 from appliance.updates.installation import REFUSAL, TOLD, Refusal
 from appliance.updates.release import Bundle, Release, Schema
+from appliance.updates.reset import TOKEN, make_token
 from appliance.updates.slots import Slot
 from appliance.updating import UpdatingBox
 
@@ -84,6 +89,58 @@ def test_images_that_arrive_are_seen(box: UpdatingBox, monkeypatch: pytest.Monke
         box.admit(asked())
     (box.run / TOLD).touch()
     box.admit(asked())
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A folder that stands for the volume of a stick."""
+
+    device: Path
+
+    @contextmanager
+    def mounted(self, point: Path, *, writable: bool = False) -> Iterator[Path]:
+        yield self.device
+
+
+@pytest.fixture
+def stick(box: UpdatingBox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A stick in the box, which has a serial number."""
+    (tmp_path / "sys/class/dmi/id").mkdir(parents=True)
+    (tmp_path / DMI).write_text("NB-0001\n")
+    folder = tmp_path / "stick"
+    folder.mkdir()
+    monkeypatch.setattr("appliance.updating.volume_on", Folder)
+    return folder
+
+
+def answered(stick: Path) -> dict[str, str]:
+    answer: dict[str, str] = json.loads((stick / "netty-update-NB-0001.json").read_text())
+    text = (stick / "netty-update-NB-0001.txt").read_bytes().decode("utf-8-sig")
+    assert answer["sentence"] in text and "serial number: NB-0001\r\n" in text
+    return answer
+
+
+def test_an_order_to_reset_that_is_no_file_is_refused(box: UpdatingBox, stick: Path) -> None:
+    (stick / TOKEN).mkdir()
+    assert not box.take(stick)
+    assert answered(stick)["outcome"] == "rejected"
+    assert "is a folder" in answered(stick)["sentence"]
+    assert not box.reset.order.exists()
+
+
+def test_a_box_with_damaged_settings_can_be_reset(
+    box: UpdatingBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[str, ...]] = []
+    monkeypatch.setattr("appliance.updating.run_command", called.append)
+    settings = box.root / "state/settings"
+    settings.mkdir(parents=True)
+    (settings / "current").symlink_to("nowhere")
+    (stick / TOKEN).write_bytes(make_token("NB-0001"))
+    assert not box.take(stick)
+    assert answered(stick)["outcome"] == "reset"
+    assert called == [("systemctl", "start", "--no-block", "netty-reset.service")]
+    assert box.reset.order.exists()
 
 
 def test_a_stick_that_was_pulled_is_no_failure(box: UpdatingBox, tmp_path: Path) -> None:
