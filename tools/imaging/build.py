@@ -1,22 +1,22 @@
 """The whole way to an image."""
 
-import json
 import shutil
 import stat
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from tools.imaging.architecture import Architecture
 from tools.imaging.boot_guard import SuiteBootGuard
 from tools.imaging.bundle import KEYS
 from tools.imaging.cache import Cache, alone, digest
+from tools.imaging.description import NAME, PARTS, Description
 from tools.imaging.disk import DiskMaker
 from tools.imaging.kernel import debian_kernel
 from tools.imaging.keys import Keys
 from tools.imaging.layout import read_layout
+from tools.imaging.programs import ImageFailed
 from tools.imaging.userland import Userland
 from tools.imaging.version import Version, version_here
 
@@ -24,8 +24,6 @@ REPOSITORY = Path(__file__).parents[2]
 
 _MADE_OF = ("appliance", "buildroot/board", "overlay", "pyproject.toml", "tools/imaging")
 """All that an image is made of, besides what the package mirrors give."""
-
-_KEPT = ("disk.img", "root.verity", "boot.vfat", "linux-a.efi", "initramfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +54,13 @@ def build(
     made_of = digest((architecture.debian, version.os_release(), keyring.read_bytes(), *_content()))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with alone(folder.with_name(f"{folder.name}.lock")):
-        if _description(folder).get("made_of") != made_of:
+        if _made_of(folder) != made_of:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".image-") as making:
                 userland = Userland(cache, architecture, keyring)
                 parts, root_hash = _parts(Path(making), userland, version, say)
-                description = {
-                    **asdict(version),
-                    "architecture": architecture.debian,
-                    "root_hash": root_hash,
-                    "made_of": made_of,
-                    "sizes": _sizes(parts),
-                }
-                (parts / "image.json").write_text(json.dumps(description, indent=2) + "\n")
+                Description.of(parts, version, architecture, root_hash, made_of).write(parts)
                 _replace(folder, parts)
-        return Build(folder / "disk.img", _description(folder)["sizes"])
+        return Build(folder / "disk.img", Description.read(folder).sizes)
 
 
 def _content() -> Iterator[bytes]:
@@ -103,22 +94,17 @@ def _parts(
     return parts, maker.make(root, kernel).root_hash
 
 
-def _description(folder: Path) -> dict[str, Any]:
-    """What `image.json` says; nothing where there is no whole image."""
+def _made_of(folder: Path) -> str:
+    """What the image in a folder was made of; nothing where there is no whole one."""
     try:
-        description: dict[str, Any] = json.loads((folder / "image.json").read_text())
-    except (FileNotFoundError, json.JSONDecodeError):
-        return {}
-    return description
-
-
-def _sizes(parts: Path) -> dict[str, int]:
-    return {name: (parts / name).stat().st_size for name in _KEPT}
+        return Description.read(folder).made_of
+    except ImageFailed:
+        return ""
 
 
 def _replace(folder: Path, parts: Path) -> None:
     """Put the new image in the old one's place. The description comes last and makes it whole."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name in (*_KEPT, "image.json"):
+    for name in (*PARTS, NAME):
         (parts / name).rename(folder / name)

@@ -6,7 +6,6 @@ go into is the box's affair (`appliance.updates`).
 """
 
 import argparse
-import json
 import os
 import shutil
 import sqlite3
@@ -22,6 +21,7 @@ from appliance.updates.release import GROUP, RELEASE, Release, Schema
 from appliance.updates.slots import SLOTS, Slot
 from tools.imaging.architecture import AMD64, ARCHITECTURES
 from tools.imaging.cache import cache_from_environment
+from tools.imaging.description import Description
 from tools.imaging.keys import Identity, Keys
 from tools.imaging.packages import Native, unpack, unpacked
 from tools.imaging.programs import ImageFailed, need, run
@@ -141,16 +141,9 @@ class Content:
     @classmethod
     def of(cls, folder: Path) -> "Content":
         """The content of an image that was made in a folder. Raises ImageFailed."""
-        description = folder / "image.json"
-        try:
-            said = json.loads(description.read_text())
-            machine = ARCHITECTURES[said["architecture"]].machine
-            version = Version(said["number"], said["commit"], said["time"])
-            root_hash = str(said["root_hash"])
-        except (OSError, ValueError, KeyError) as error:
-            raise ImageFailed(f"{description}: no image is described there: {error}") from None
-        release = release_of(version)
-        return cls(machine, release, root_hash, folder / "root.verity", folder / "boot.vfat")
+        image = Description.read(folder)
+        machine, release = image.architecture.machine, release_of(image.version)
+        return cls(machine, release, image.root_hash, folder / "root.verity", folder / "boot.vfat")
 
     @property
     def manifest(self) -> str:

@@ -7,19 +7,19 @@ MACHINE is the kernel's name of the processor. $NETTY_KEYRING names the certific
 updates the boxes take; without it, they take those that are signed with the keys of this checkout.
 """
 
-import json
 import os
 import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tools.imaging.architecture import ARCHITECTURES, Architecture
 from tools.imaging.boot_guard import BuiltBootGuard
 from tools.imaging.bundle import KEYS
-from tools.imaging.disk import DiskMaker, Verity
+from tools.imaging.description import Description
+from tools.imaging.disk import DiskMaker
 from tools.imaging.keys import Keys
 from tools.imaging.layout import read_layout
 from tools.imaging.programs import ImageFailed
@@ -46,7 +46,7 @@ _UNUSED = (
         "ensurepip", "idlelib", "lib2to3", "pydoc_data", "tkinter", "turtledemo")),
     *(f"usr/lib/python3*/site-packages/{unused}" for unused in (
         "*/tests", "numpy/*/tests", "numpy/f2py", "numpy/core/include", "numpy/core/lib",
-        "numpy/distutils", "pydicom/data/test_files", "pynetdicom/apps", "pybind11")),
+        "numpy/distutils", "pybind11")),
 )  # fmt: skip
 """What packages bring along and the box never reads (patterns below the root)."""
 
@@ -136,22 +136,8 @@ def make_disk(images: Path, architecture: Architecture, version: Version) -> Pat
     maker = DiskMaker(folder, read_layout(), architecture, guard, version.time)
     verity = maker.verified(root)
     maker.disk(verity, BuiltKernel(images / _KERNELS[architecture.machine]))
-    description = _description(architecture, version, verity, folder)
-    (folder / "image.json").write_text(json.dumps(description, indent=2) + "\n")
+    Description.of(folder, version, architecture, verity.root_hash).write(folder)
     return folder
-
-
-def _description(
-    architecture: Architecture, version: Version, verity: Verity, folder: Path
-) -> dict[str, object]:
-    """`image.json`, as the test image has it."""
-    kept = ("disk.img", "root.verity", "boot.vfat", "linux-a.efi")
-    return {
-        **asdict(version),
-        "architecture": architecture.debian,
-        "root_hash": verity.root_hash,
-        "sizes": {name: (folder / name).stat().st_size for name in kept},
-    }
 
 
 def _keyring() -> Path:
