@@ -26,8 +26,7 @@ REPOSITORY = Path(__file__).parents[2]
 README = (REPOSITORY / "README.md").read_text()
 TOOL_ALONE = (
     *("tools/demo", "tools/vm", "tools/test", "tools/bench", "tools/stick", "tools/image"),
-    "tools/build",
-    "tools/bundle",
+    *("tools/build", "tools/bundle", "tools/keys"),
 )
 PATIENT = "00012345"
 
@@ -145,22 +144,34 @@ def test_every_tool_that_the_readme_names_is_there() -> None:
         assert os.access(REPOSITORY / tool, os.X_OK), tool
 
 
+def run_here(tool: str, module: str, folder: Path) -> int:
+    """Run the README's calls of a tool in a folder, in their order; how many there are."""
+    lines = [line for line in commands() if line.startswith(f"{tool} ")]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+    for line in lines:
+        command = [sys.executable, "-m", module, *shlex.split(line)[1:]]
+        done = subprocess.run(
+            command, cwd=folder, env=environment, capture_output=True, check=False
+        )
+        assert done.returncode == 0, f"{line}: {done.stderr.decode()}"
+    return len(lines)
+
+
+@pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
+def test_a_vendor_makes_keys_as_the_readme_says(tmp_path: Path) -> None:
+    assert run_here("tools/keys", "tools.imaging.keys", tmp_path) == 2
+    for named in re.findall(r"(?:--keyring|--certificate|--key) ((?:vault|desk)/\S+)", README):
+        assert (tmp_path / named).exists(), named
+
+
 @pytest.mark.skipif(
     shutil.which("mkfs.vfat", path=os.environ["PATH"] + ":/usr/sbin") is None
     or shutil.which("mcopy") is None,
     reason="dosfstools or mtools are not installed",
 )
 def test_every_command_for_a_stick_runs_in_the_order_of_the_readme(tmp_path: Path) -> None:
-    lines = [line for line in commands() if line.startswith("tools/stick")]
-    assert len(lines) >= 5
     (tmp_path / "netty.toml").write_text(example())
-    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
-    for line in lines:
-        command = [sys.executable, "-m", "tools.provisioning", *shlex.split(line)[1:]]
-        done = subprocess.run(
-            command, cwd=tmp_path, env=environment, capture_output=True, check=False
-        )
-        assert done.returncode == 0, f"{line}: {done.stderr.decode()}"
+    assert run_here("tools/stick", "tools.provisioning", tmp_path) >= 5
     assert (tmp_path / "stick.img").stat().st_size > 0
     assert {each.name for each in (tmp_path / "stick").iterdir()} == {
         "netty.toml",

@@ -9,6 +9,7 @@ from tools.imaging.architecture import ARCHITECTURES
 from tools.imaging.build import build
 from tools.imaging.cache import cache_from_environment
 from tools.imaging.programs import ImageFailed
+from tools.imaging.weights import table, weights
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -21,16 +22,22 @@ def main() -> int:
     parser.add_argument(
         "--keyring", type=Path, metavar="PEM", help="whose updates it takes (default: this one's)"
     )
+    parser.add_argument(
+        "--weigh", action="store_true", help="print what is in it and what that weighs"
+    )
     options = parser.parse_args()
     folder = options.folder or REPOSITORY / "build" / f"image-{options.arch}"
     begun = time.monotonic()
     try:
         architecture, cache = ARCHITECTURES[options.arch], cache_from_environment()
         made = build(architecture, folder, cache, _say, options.keyring)
+        print(f"{made.disk}: made in {time.monotonic() - begun:.0f} s", file=sys.stderr)
+        if options.weigh:
+            root = made.disk.with_name("root.verity")
+            print(table(list(weights(root)), made.sizes), end="")
     except ImageFailed as problem:
         print(f"image: {problem}", file=sys.stderr)
         return 1
-    print(f"{made.disk}: made in {time.monotonic() - begun:.0f} s")
     return 0
 
 

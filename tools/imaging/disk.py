@@ -115,12 +115,7 @@ class DiskMaker:
 
     def squashed(self, root: Path) -> Path:
         """Make `root.verity` of a root file system, without its hashes."""
-        image = self._path("root.verity")
-        run(need("mksquashfs", "squashfs-tools"), root, image, "-all-root", "-noappend",
-            "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "9",
-            "-b", "131072", "-mkfs-time", str(self.time),
-            "-all-time", str(self.time))  # fmt: skip
-        return image
+        return squash(root, self._path("root.verity"), self.time)
 
     def verified(self, image: Path) -> Verity:
         """Put its hashes behind a squashfs image."""
@@ -227,3 +222,11 @@ class DiskMaker:
         run(need("genimage", "genimage"), "--config", settings, "--rootpath", work / "root",
             "--tmppath", work / "tmp", "--inputpath", self.folder, "--outputpath", self.folder,
             environment={"SOURCE_DATE_EPOCH": str(self.time)})  # fmt: skip
+
+
+def squash(root: Path, image: Path, time: int) -> Path:
+    """Make a squashfs image of a tree, the same for the same content; return it."""
+    run(need("mksquashfs", "squashfs-tools"), root, image, "-all-root", "-noappend",
+        "-no-progress", "-quiet", "-no-xattrs", "-comp", "zstd", "-Xcompression-level", "9",
+        "-b", "131072", "-mkfs-time", str(time), "-all-time", str(time))  # fmt: skip
+    return image

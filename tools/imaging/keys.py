@@ -5,13 +5,16 @@ that lasts a few years; boxes hold the authority's certificate alone. For an ima
 the two are made on the spot, beside what is built: they never leave this machine.
 """
 
+import argparse
+import re
+import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from tools.imaging.cache import alone
-from tools.imaging.programs import need, run
+from tools.imaging.programs import ImageFailed, need, run
 
 _AUTHORITY_DAYS = 20 * 365
 _SIGNER_DAYS = 3 * 365
@@ -77,19 +80,20 @@ class Keys:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         with alone(self.folder / "lock"):
             if not self.authority.exists:
-                _make_authority(self.authority, name)
+                make_authority(self.authority, name)
             if not self.signer.exists:
                 make_signer(self.signer, self.authority, f"{name} bundles")
         return self
 
 
-def _make_authority(authority: Identity, name: str) -> None:
+def make_authority(authority: Identity, name: str) -> None:
+    """Make a key and the certificate that boxes are given to trust. Raises ImageFailed."""
     with TemporaryDirectory() as folder:
         settings = _settings(Path(folder))
         _new_key(authority.key)
         _openssl(
             *("req", "-x509", "-new", "-key", authority.key, "-out", authority.certificate),
-            *("-subj", f"/CN={name} authority", "-days", str(_AUTHORITY_DAYS)),
+            *("-utf8", "-subj", _subject(f"{name} authority"), "-days", str(_AUTHORITY_DAYS)),
             *("-config", settings, "-extensions", "authority"),
         )
 
@@ -106,8 +110,8 @@ def make_signer(
         settings, request = _settings(Path(folder)), Path(folder) / "request"
         _new_key(signer.key)
         _openssl(
-            *("req", "-new", "-key", signer.key, "-out", request, "-subj", f"/CN={name}"),
-            *("-config", settings),
+            *("req", "-new", "-key", signer.key, "-out", request, "-config", settings),
+            *("-utf8", "-subj", _subject(name)),
         )
         _openssl(
             *("ca", "-batch", "-notext", "-config", settings, "-in", request),
@@ -115,6 +119,11 @@ def make_signer(
             *("-keyfile", authority.key, "-extensions", "signer", "-rand_serial"),
             *("-startdate", "20260101000000Z", "-enddate", f"{until:%Y%m%d%H%M%SZ}"),
         )
+
+
+def _subject(name: str) -> str:
+    """A distinguished name as openssl takes it, which has signs of its own."""
+    return "/CN=" + re.sub(r"([/+\\])", r"\\\1", name)
 
 
 def _settings(folder: Path) -> Path:
@@ -132,3 +141,56 @@ def _new_key(path: Path) -> None:
 
 def _openssl(*arguments: str | Path) -> None:
     run(need("openssl", "openssl"), *arguments)
+
+
+def main() -> int:
+    """Run the command line; return the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="tools/keys", description="Makes the keys with which a vendor signs updates."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    authority = commands.add_parser(
+        "authority", help="whom all boxes trust, for 20 years; its key stays off every network"
+    )
+    authority.set_defaults(make=_new_authority)
+    signer = commands.add_parser("signer", help="who signs bundles, certified by the authority")
+    signer.add_argument("authority", type=Path, metavar="AUTHORITY", help="the authority's folder")
+    signer.add_argument(
+        "--days", type=int, default=_SIGNER_DAYS, metavar="N", help="(default: %(default)s)"
+    )
+    signer.set_defaults(make=_new_signer)
+    for command in (authority, signer):
+        command.add_argument("folder", type=Path, metavar="DIR", help="a new one, for the keys")
+        command.add_argument("--name", required=True, help="the vendor, as certificates name it")
+    options = parser.parse_args()
+    try:
+        if options.folder.exists():
+            raise ImageFailed(f"{options.folder} is there already: name a new folder")
+        options.make(options)
+    except ImageFailed as problem:
+        print(f"keys: {problem}", file=sys.stderr)
+        return 1
+    for file in sorted(options.folder.iterdir()):
+        print(file)
+    return 0
+
+
+def _new(folder: Path) -> Keys:
+    folder.mkdir(mode=0o700, parents=True)
+    return Keys(folder)
+
+
+def _new_authority(options: argparse.Namespace) -> None:
+    make_authority(_new(options.folder).authority, options.name)
+
+
+def _new_signer(options: argparse.Namespace) -> None:
+    ends = datetime.now(UTC) + timedelta(days=options.days)
+    authority = Keys(options.authority).authority
+    if not authority.exists:
+        raise ImageFailed(f"{options.authority} holds no authority: tools/keys authority makes one")
+    make_signer(_new(options.folder).signer, authority, f"{options.name} bundles", ends=ends)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

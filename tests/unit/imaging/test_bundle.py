@@ -3,7 +3,6 @@
 import configparser
 import random
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -23,7 +22,7 @@ from tools.imaging.bundle import (
 )
 from tools.imaging.keys import Identity, Keys, make_signer
 from tools.imaging.packages import mirror
-from tools.imaging.programs import ImageFailed, ProgramAbsent, need, run
+from tools.imaging.programs import ImageFailed, ProgramAbsent, need
 from tools.imaging.version import Version
 
 VERSION = Version("1.2.3", "0123456789ab", 1_750_000_000)
@@ -165,10 +164,3 @@ def test_rauc_writes_the_root_then_its_boot_partition() -> None:
     assert written["slot.root.1"]["bootname"] == "b"
     devices = [written[each]["device"] for each in written.sections() if each.startswith("slot")]
     assert [Path(device).name for device in devices] == ["root-a", "boot-a", "root-b", "boot-b"]
-
-
-def test_two_builds_that_need_keys_make_them_once(tmp_path: Path) -> None:
-    keys = Keys(tmp_path / "keys")
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(lambda _: keys.made(), range(4)))
-    run("openssl", "verify", "-CAfile", keys.authority.certificate, keys.signer.certificate)
