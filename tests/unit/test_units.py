@@ -90,6 +90,14 @@ def test_what_starts_is_in_the_preset_and_there() -> None:
     assert enabled == wanted
 
 
+@pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
+def test_what_starts_with_the_box_does_not_stop_another_of_ours(unit: Path) -> None:
+    """A start of both is contradictory, and systemd solves it in silence: one is left out."""
+    conflicts = re.findall(r"^Conflicts=(.*)$", unit.read_text(), re.MULTILINE)
+    stopped = {name for line in conflicts for name in line.split() if name.startswith("netty-")}
+    assert not ("[Install]" in unit.read_text() and stopped)
+
+
 COMMANDS = sorted(
     {
         command
