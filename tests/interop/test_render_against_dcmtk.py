@@ -92,6 +92,13 @@ def test_linear_window(plain: Dataset, photometric: str, tmp_path: Path) -> None
     assert apart(path, "+Wi", "1") <= 1
 
 
+@pytest.mark.parametrize("dtype", [np.uint32, np.int32])
+@pytest.mark.parametrize("stored", [20, 32])
+def test_linear_window_of_more_than_16_bits(dtype: type, stored: int, tmp_path: Path) -> None:
+    path = made.saved(window(made.grey(ramp(dtype, stored), stored)), tmp_path / "wide.dcm")
+    assert apart(path, "+Wi", "1") <= 1
+
+
 def test_sigmoid_window(plain: Dataset, tmp_path: Path) -> None:
     window(plain, 0.3).VOILUTFunction = "SIGMOID"
     path = made.saved(plain, tmp_path / "sigmoid.dcm")
