@@ -6,7 +6,7 @@ then is made of it, pictures included, has no text in it. A frame at a time is i
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO
 from itertools import chain
@@ -92,12 +92,11 @@ class Masking:
 def _write(pending: PendingFile, dataset: FileDataset, frames: Frames, blank: Blank) -> None:
     """Write a dataset, its pixels masked."""
     layout = frames.layout
-    if layout.format.allocated < 8:
-        raise Undecodable("Pixels of 1 bit cannot be masked.")
     masked = _mask(blank, layout.rows, layout.columns)
     shown = iter(frames)
     first = next(shown)
-    size = first.samples.nbytes * layout.frames
+    bits = 1 if first.format.allocated == 1 else 8 * first.samples.itemsize
+    size = (first.samples.size * layout.frames * bits + 7) // 8
     if size > _LONGEST:
         raise Undecodable("The image is too large to be masked: 4 GiB uncompressed.")
     _describe(dataset, first)
@@ -105,8 +104,8 @@ def _write(pending: PendingFile, dataset: FileDataset, frames: Frames, blank: Bl
     tag = frames.source.pixel_tag or _PIXELS
     head = EXPLICIT_LITTLE.head(tag, vr, size + size % 2)
     pending.write([_encoded(dataset), head])
-    for frame in chain((first,), shown):
-        pending.write([_blanked(frame, masked)])
+    for content in _content(chain((first,), shown), masked):
+        pending.write([content])
     pending.write([bytes(size % 2)])
 
 
@@ -120,11 +119,27 @@ def _mask(blank: Blank, rows: int, columns: int) -> Array:
     return masked
 
 
-def _blanked(frame: Frame, masked: Array) -> bytes:
+def _content(frames: Iterable[Frame], masked: Array) -> Iterator[bytes]:
+    """The masked pixels in the form in which they are stored, frame by frame."""
+    rest = np.empty(0, np.uint8)
+    for frame in frames:
+        samples = _blanked(frame, masked)
+        if frame.format.allocated > 1:
+            yield samples.tobytes()
+            continue
+        # Single bits of a frame follow those of the one before within a byte (PS3.5 8.1.1).
+        bits = np.concatenate([rest, samples.reshape(-1)])
+        whole = len(bits) // 8 * 8
+        yield np.packbits(bits[:whole], bitorder="little").tobytes()
+        rest = bits[whole:]
+    yield np.packbits(rest, bitorder="little").tobytes()
+
+
+def _blanked(frame: Frame, masked: Array) -> Array:
     """The samples of a frame, little endian and pixel by pixel, black where they are masked."""
     samples = np.array(frame.samples, dtype=frame.samples.dtype.newbyteorder("<"))
     samples[masked] = _black(frame)
-    return samples.tobytes()
+    return samples
 
 
 def _black(frame: Frame) -> Any:

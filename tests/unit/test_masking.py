@@ -101,6 +101,24 @@ def test_black_of_grey_images(photometric: str, cells: Any, black: int, tmp_path
     assert np.unique(pixels[~inside()]).tolist() == [black]
 
 
+@pytest.mark.parametrize("photometric", ["MONOCHROME1", "MONOCHROME2"])
+@pytest.mark.parametrize("shape", [(ROWS, COLUMNS), (3, ROWS - 1, COLUMNS - 1)])
+def test_black_of_single_bits(photometric: str, shape: tuple[int, ...], tmp_path: Path) -> None:
+    """Three frames of 47 × 63 bits: the second and third begin within a byte."""
+    bits = np.random.default_rng(7).integers(0, 2, shape, np.uint8)
+    dataset = ultrasound(made.grey(bits, PhotometricInterpretation=photometric))
+    dataset.BitsAllocated = dataset.BitsStored = 1
+    dataset.HighBit = 0
+    packed = np.packbits(bits.reshape(-1), bitorder="little").tobytes()
+    dataset.PixelData = packed + b"\0" * (len(packed) % 2)
+    after = masked(dataset, tmp_path / "us.dcm")
+    kept = inside()[: shape[-2], : shape[-1]]
+    pixels = after.pixel_array
+    assert (after.BitsAllocated, len(after.PixelData)) == (1, len(dataset.PixelData))
+    assert np.array_equal(pixels[..., kept], bits[..., kept])
+    assert np.unique(pixels[..., ~kept]).tolist() == [int(photometric == "MONOCHROME1")]
+
+
 def test_black_of_compressed_colour(tmp_path: Path) -> None:
     dataset = ultrasound(made.colour(noise(ROWS, COLUMNS, 3), "YBR_FULL_422"))
     made.encapsulated(dataset, JPEGBaseline8Bit, [jpeg(noise(ROWS, COLUMNS, 3))])
