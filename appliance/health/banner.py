@@ -20,8 +20,8 @@ _CLEAR: Final = "\x1b[H\x1b[2J"
 WORDS: Final = {
     "writing": "WRITING, leave it switched on",
     "fault": "FAULT",
-    "rejected": "SETTINGS REJECTED",
-    "accepted": "SETTINGS ACCEPTED, remove the stick",
+    "rejected": "STICK REJECTED",
+    "accepted": "STICK ACCEPTED, remove it",
     "degraded": "WORKING, WITH A REMARK",
     "unprovisioned": "NO SETTINGS YET",
     "starting": "STARTING",

@@ -230,12 +230,10 @@ def _does_not_run(facts: Facts) -> list[Problem]:
 def _rejected(facts: Facts) -> tuple[Problem, ...]:
     if facts.stick != "rejected":
         return ()
-    what = Text(
-        "USB メモリの設定を受け付けませんでした", "The settings on the USB stick were rejected"
-    )
+    what = Text("USB メモリの内容を受け付けませんでした", "What is on the USB stick was rejected")
     who = _who(
         _TECHNICIAN,
-        "USB メモリに書かれた結果を見て直し、もう一度挿してください。以前の設定のままです。",
+        "USB メモリに書かれた結果を見て直し、もう一度挿してください。以前のまま動作しています。",
         "mend what the answer on the stick says, and plug it again. Nothing was changed.",
     )
     return (Problem(what, who, facts.stick_sentence),)
@@ -244,7 +242,7 @@ def _rejected(facts: Facts) -> tuple[Problem, ...]:
 def _accepted(facts: Facts) -> tuple[Problem, ...]:
     if facts.stick != "accepted":
         return ()
-    what = Text("設定を受け付けました", "The settings were accepted")
+    what = Text("USB メモリの内容を受け付けました", "What is on the USB stick was accepted")
     who = _who(_CLINIC, "USB メモリを抜いてください。", "remove the USB stick.")
     return (Problem(what, who, facts.stick_sentence),)
 

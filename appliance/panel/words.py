@@ -11,8 +11,8 @@ LANGUAGES: Final[tuple[Language, ...]] = ("ja", "en")
 STATES: Final[Mapping[str, Text]] = {
     "writing": Text("書き込み中です。電源を切らないでください", "Writing. Leave it switched on"),
     "fault": Text("異常があります", "Fault"),
-    "rejected": Text("設定を受け付けませんでした", "Settings rejected"),
-    "accepted": Text("設定を受け付けました", "Settings accepted"),
+    "rejected": Text("USB メモリを受け付けませんでした", "Stick rejected"),
+    "accepted": Text("USB メモリを抜いてください", "Accepted. Remove the stick"),
     "degraded": Text("確認が必要です", "Needs attention"),
     "unprovisioned": Text("設定を待っています", "Waiting for settings"),
     "starting": Text("準備中です", "Starting"),
@@ -116,6 +116,7 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
     ),
     "study": Text("検査", "Study"),
     "anonymous": Text("仮名なし", "without a pseudonym"),
+    "picture": Text("{} 枚", "{} picture"),
     "pictures": Text("{} 枚", "{} pictures"),
     "picture_of": Text("{1} 枚中 {0} 枚目", "{} of {}"),
     "incomplete": Text("残り {} 枚を受信待ち", "{} still to come"),

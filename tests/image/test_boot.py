@@ -65,6 +65,16 @@ def test_nobody_can_log_in(box: Machine) -> None:
     assert not {"agetty", "login", "sshd", "systemd-logind"} & set(words(running))
 
 
+def test_the_page_reads_the_journal_for_its_support_bundle(box: Machine) -> None:
+    panel = box.run("systemctl show --property=MainPID --value netty-panel")
+    groups = words(box.run(f"sed -n s/^Groups://p /proc/{panel}/status"))
+    journal = box.run("stat --format=%g /state/journal")
+    assert journal in groups
+    alone = f"setpriv --reuid=netty-panel --regid=netty-panel --groups={journal}"
+    said = box.run(f"{alone} journalctl --no-pager --lines=1 --output=cat --unit='netty-*'")
+    assert said and "permission" not in said.casefold()
+
+
 def test_what_is_remembered_is_made_once(box: Machine) -> None:
     identity = box.run("cat /state/machine-id")
     assert re.fullmatch("[0-9a-f]{32}", identity)
