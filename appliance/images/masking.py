@@ -35,7 +35,14 @@ HELD: Final = (
 )
 _PIXELS: Final = 0x7FE00010
 _LONGEST: Final = 0xFFFFFFFE
-_UNREADABLE: Final = (ValueError, KeyError, AttributeError, TypeError, EOFError)
+_UNREADABLE: Final = (
+    ValueError,
+    KeyError,
+    AttributeError,
+    TypeError,
+    EOFError,
+    RecursionError,
+)
 """What pydicom raises over broken bytes; InvalidDicomError is not among it, as force is given."""
 _BEHIND: Final = 0x7FE00000
 

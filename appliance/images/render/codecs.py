@@ -117,7 +117,9 @@ def _libjpeg(stream: memoryview, header: Codestream, layout: Layout) -> Decoded:
                     image.draft("YCbCr", image.size)
                 photometric = "RGB"
             return Decoded(np.frombuffer(image.tobytes(), np.uint8), photometric)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Image.DecompressionBombError:
+        raise Undecodable("A JPEG frame has more pixels than its decoder takes.") from None
+    except (OSError, ValueError, SyntaxError):
         raise Undecodable("A JPEG frame is damaged or cut off.") from None
 
 

@@ -112,6 +112,9 @@ class _Segments:
         """Expand the segment at `at`, and return where the next one starts."""
         kind, count = self._units[at], self._units[at + 1]
         at += 2
+        if not count and not indirect:
+            # Thousands of them, repeated thousands of times, would come to no end.
+            raise Undecodable("The segmented palette has a segment of no length.")
         if kind == _DISCRETE:
             if at + count > len(self._units):
                 raise IndexError(at)
