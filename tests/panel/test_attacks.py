@@ -3,11 +3,14 @@
 import io
 import re
 import socket
+import ssl
 import threading
 import time
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 from urllib.parse import quote
 
@@ -19,11 +22,12 @@ from starlette.testclient import TestClient
 
 from appliance.archive.requests import Requests
 from appliance.panel import server
-from appliance.panel.app import HEADERS, OPEN, is_allowed
+from appliance.panel import technician as technician_pages
+from appliance.panel.app import HEADERS, OPEN, STREAMS, is_allowed
 from appliance.panel.pages import SESSION
 from appliance.panel.serving import machine_routes
 from appliance.panel.sessions import IDLE, WRONG, Attempts, Sessions
-from appliance.panel.technician import Technician
+from appliance.panel.technician import WAITING, Technician
 from appliance.settings.shown import Shown
 from tests.panel.houses import HASHED, PASSWORD, PATIENT, TOKEN, House
 
@@ -443,6 +447,104 @@ def test_a_request_in_crumbs_is_given_up(served: tuple[int, int]) -> None:
             for _ in range(600):
                 connection.sendall(b"X: y\r\n")
                 time.sleep(0.1)
+
+
+def test_who_does_not_take_what_it_asked_for_is_given_up(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "TAKEN_WITHIN", 1.0)
+    with house.serving() as (plain, _), socket.socket() as idle:
+        idle.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        idle.connect(("127.0.0.1", int(plain.rpartition(":")[2])))
+        asked = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
+        length = len(_answer(plain, HEALTH.replace(b"/health", b"/")))
+        wanted = -(-40_000_000 // length)
+        idle.settimeout(60)
+        with pytest.raises(ConnectionError):
+            # More than the buffers between the two take; it reads nothing of it.
+            for _ in range(wanted):
+                idle.sendall(asked)
+            while idle.send(asked):
+                time.sleep(0.1)
+        assert b" 200 " in _answer(plain, HEALTH)
+
+
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+
+
+def _answer(address: str, asked: bytes) -> bytes:
+    port = int(address.rpartition(":")[2])
+    with socket.create_connection(("127.0.0.1", port), timeout=60) as connection:
+        connection.sendall(asked)
+        answer = b""
+        while part := connection.recv(65_536):
+            answer += part
+    return answer
+
+
+def test_no_more_pages_are_kept_up_to_date_than_the_box_can(house: House) -> None:
+    asked = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n"
+    with house.serving() as (plain, _), ExitStack() as open_ones:
+        port = int(plain.rpartition(":")[2])
+
+        def visit() -> bytes:
+            connection = socket.create_connection(("127.0.0.1", port), timeout=60)
+            open_ones.enter_context(connection)
+            connection.sendall(asked)
+            answer = b""
+            while b"retry:" not in answer and b" 503 " not in answer:
+                answer += connection.recv(4096)
+            return answer
+
+        assert all(b" 200 " in visit() for _ in range(STREAMS))
+        assert b" 503 " in visit()
+        assert b" 200 " in _answer(plain, HEALTH)
+        open_ones.pop_all().close()
+        deadline = time.monotonic() + 60
+        while b" 200 " not in visit():
+            assert time.monotonic() < deadline, "places are not given back"
+            time.sleep(0.2)
+
+
+def test_logins_wait_for_each_other_and_few_may(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A check of a password takes 16 MiB: whoever sends a thousand must not cost the box its AE."""
+    go_on, turned_away = threading.Event(), 5
+
+    def slowly(password: str, _: str) -> bool:
+        assert go_on.wait(60)
+        return password == PASSWORD
+
+    monkeypatch.setattr(technician_pages, "is_password", slowly)
+    with house.serving() as (_, secure), ThreadPoolExecutor(20) as pool:
+        port = int(secure.rpartition(":")[2])
+
+        def enter(last: int) -> int:
+            """From an address of its own, so that no count of attempts is in the way."""
+            body = f"password={quote(PASSWORD)}".encode()
+            head = f"POST /login HTTP/1.1\r\nHost: x\r\nContent-Length: {len(body)}\r\n"
+            kind = "Content-Type: application/x-www-form-urlencoded\r\nConnection: close\r\n\r\n"
+            with (
+                socket.create_connection(("127.0.0.1", port), 60, (f"127.0.0.{last}", 0)) as plain,
+                _trusting().wrap_socket(plain) as connection,
+            ):
+                connection.sendall((head + kind).encode() + body)
+                return int(connection.recv(4096).split()[1])
+
+        asked = [pool.submit(enter, 2 + number) for number in range(WAITING + 1 + turned_away)]
+        first = list(islice(as_completed(asked, timeout=60), turned_away))
+        assert [each.result() for each in first] == [503] * turned_away
+        go_on.set()
+        rest = [each.result(60) for each in asked if each not in first]
+        assert rest == [303] * (WAITING + 1)
+
+
+def _trusting() -> ssl.SSLContext:
+    """The page's certificate is its own."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    return context
 
 
 def test_two_hundred_at_once_are_answered(house: House) -> None:
