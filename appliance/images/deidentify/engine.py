@@ -45,8 +45,8 @@ from appliance.images.deidentify.unlisted import (
     Creator,
     Overlay,
     Unlisted,
-    may_be_safe,
-    vr_if_safe,
+    safe_elements,
+    vr_of_safe,
 )
 
 DEEPEST: Final = 32
@@ -326,6 +326,9 @@ class Walk:
                     run = p
                 if action == act.REMOVE and stop <= limit:
                     p = run = stop
+                elif action == act.UNLISTED and stop <= limit:
+                    self._unlisted(codec, here, tag, vr, p, start, stop)
+                    p = run = stop
                 else:
                     p = run = self._act(codec, here, action, tag, vr, p, start, length, limit)
             else:
@@ -450,8 +453,10 @@ class Walk:
         if here.actions is self._rules.inside:
             return
         group, number = tag >> 16, tag & 0xFFFF
-        if group % 2 and number > _LAST_CREATOR and (group, number >> 8) not in here.creators:
-            return
+        if group % 2 and number > _LAST_CREATOR:
+            creator = here.creators.get((group, number >> 8))
+            if creator is None or number & 0xFF not in creator.safe:
+                return
         element = Unlisted(tag, vr, self._data[start:stop], self._data[at:stop])
         if element.group % 2 and cleaning.private:
             self._private(codec, here, element, start, stop)
@@ -466,12 +471,12 @@ class Walk:
         if block is not None:
             name = character_sets.decode(element.value, here.label)
             here.creators.pop((element.group, block), None)
-            if may_be_safe(name, element.group, self._seen.declared):
-                here.creators[element.group, block] = Creator(len(out), name, element.whole)
+            if safe := safe_elements(name, element.group, self._seen.declared):
+                here.creators[element.group, block] = Creator(len(out), element.whole, safe)
                 out.append(b"")
             return
         creator = here.creators.get((element.group, element.block))
-        vr = creator and vr_if_safe(element, creator.name, self._seen.declared)
+        vr = creator and vr_of_safe(element, creator.safe[element.tag & 0xFF])
         if not creator or not vr:
             return
         kept: bytes | None = element.whole

@@ -29,6 +29,7 @@ _PRIVATE_GROUP: Final = 0x00080301
 _PRIVATE_CREATOR: Final = 0x00080302
 _BLOCK_STATUS: Final = 0x00080303
 _NOT_IDENTIFYING: Final = 0x00080304
+_OWN: Final = frozenset({act.SPECIFIC_CHARACTER_SET, act.PATIENT, act.STUDY})
 _LONGEST: Final = 1024
 _MOST: Final = 10_000
 _DELIMITERS: Final = frozenset({ITEM, ITEM_END, SEQUENCE_END})
@@ -129,12 +130,16 @@ class _Looking:
         return start + length
 
     def _take(self, tag: int, start: int, length: int, *, outside: bool) -> None:
+        identifies = tag in self.cleaning.identifying
+        declares = _PRIVATE_GROUP <= tag <= _NOT_IDENTIFYING
+        if not (identifies or declares or (outside and tag in _OWN)):
+            return
         value = self.data[start : start + min(length, _LONGEST)]
-        if tag in self.cleaning.identifying:
+        if identifies:
             self.sure = self.sure and length <= _LONGEST
             if len(self.values) < _MOST:
                 self.values.append(character_sets.decode(value, self.label))
-        if _PRIVATE_GROUP <= tag <= _NOT_IDENTIFYING:
+        if declares:
             self._declare(tag, value)
         if not outside:
             return

@@ -65,33 +65,35 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Creator:
-    """A private creator element, and where in the output it goes if its block is not empty."""
+    """A private creator element, and where in the output it goes if its block is not empty.
+
+    `safe`: those elements of the block that identify nobody, see `safe_elements`.
+    """
 
     at: int
-    name: str
     whole: bytes
+    safe: Mapping[int, bytes]
 
 
-def may_be_safe(creator: str, group: int, declared: frozenset[Declared]) -> bool:
-    """Whether a block holds anything that is known to identify nobody."""
-    return (creator, group) in _safe_blocks() or any(
-        (each.creator, each.group) == (creator, group) for each in declared
-    )
+def safe_elements(creator: str, group: int, declared: frozenset[Declared]) -> Mapping[int, bytes]:
+    """The VRs of those elements of a block that identify nobody, by the low byte of their number.
+
+    The VR is empty where only the sender says so.
+    """
+    known = _safe().get((creator, group), {})
+    said = {each.offset for each in declared if (each.creator, each.group) == (creator, group)}
+    if not said:
+        return known
+    offsets = range(0x100) if None in said else said
+    return {**{offset: b"" for offset in offsets if offset is not None}, **known}
 
 
-def vr_if_safe(element: Unlisted, creator: str, declared: frozenset[Declared]) -> bytes | None:
-    """The VR of a private element that identifies nobody, None for any other.
+def vr_of_safe(element: Unlisted, known: bytes) -> bytes | None:
+    """The VR of a private element that identifies nobody; None if its value may yet do so.
 
     Numbers and code strings are believed, texts of CLEANED_VRS are still to be cleaned, UIDs to be
     mapped; what else a block holds, sequences included, is not kept.
     """
-    offset = element.tag & 0xFF
-    known = _safe().get((creator, element.group, offset))
-    if known is None and not declared & {
-        Declared(creator, element.group, None),
-        Declared(creator, element.group, offset),
-    }:
-        return None
     vr = known if element.vr in (b"", b"UN") else element.vr
     if vr in CLEANED_VRS or vr == b"UI":
         return vr
@@ -105,13 +107,11 @@ def _sound(value: bytes, vr: bytes) -> bool:
 
 
 @cache
-def _safe() -> Mapping[tuple[str, int, int], bytes]:
-    return {(row.creator, row.group, row.offset): row.vr for row in read_safe_private()}
-
-
-@cache
-def _safe_blocks() -> frozenset[tuple[str, int]]:
-    return frozenset((creator, group) for creator, group, _offset in _safe())
+def _safe() -> Mapping[tuple[str, int], Mapping[int, bytes]]:
+    blocks: dict[tuple[str, int], dict[int, bytes]] = {}
+    for row in read_safe_private():
+        blocks.setdefault((row.creator, row.group), {})[row.offset] = row.vr
+    return blocks
 
 
 @dataclass(slots=True)
