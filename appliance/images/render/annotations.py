@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, features
+from PIL import Image, ImageDraw, ImageFont
 from pydicom.charset import convert_encodings, decode_bytes
 
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attribute, Attributes
+from appliance.images.render.lettering import MISSING, Font, Lettering, lettering
 from appliance.images.render.view import Point, View
 
 Array = np.ndarray[Any, np.dtype[Any]]
-Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 _MOST_OBJECTS = 10_000
 _MOST_POINTS = 100_000
@@ -57,16 +57,17 @@ def layers(state: Attributes) -> dict[str, Layer]:
 
 def annotated(
     pixels: Array, state: Attributes, annotations: Iterable[Attributes], view: View
-) -> Array:
-    """The shades (rows, columns) of a view with annotations drawn on them; `pixels` stay.
+) -> tuple[Array, str]:
+    """The shades (rows, columns) of a view with annotations drawn on them, and a remark or nothing.
 
-    `annotations`: those items of Graphic Annotation Sequence that are for the image.
+    `annotations`: those items of Graphic Annotation Sequence that are for the image. `pixels` stay.
     """
     known = layers(state)
     unknown = Layer("", 0, _WHITE)
     inked = [(known.get(item.text(a.GRAPHIC_LAYER), unknown), item) for item in annotations]
     if not inked:
-        return pixels
+        return pixels, ""
+    remark = ""
     image = Image.fromarray(pixels)
     encodings = _encodings(state)
     for layer, item in sorted(inked, key=lambda one: one[0].order):
@@ -74,8 +75,10 @@ def annotated(
         for graphic in item.items(a.GRAPHIC_OBJECTS)[:_MOST_OBJECTS]:
             pen.graphic(graphic)
         for text in item.items(a.TEXT_OBJECTS)[:_MOST_OBJECTS]:
-            pen.text(text, _decoded(text, encodings))
-    return np.asarray(image)
+            letters = lettering(_decoded(text, encodings))
+            pen.text(text, letters)
+            remark = remark if letters.whole else MISSING
+    return np.asarray(image), remark
 
 
 def _encodings(state: Attributes) -> list[str]:
@@ -129,9 +132,9 @@ class _Pen:
         else:
             self.draw.line(path, fill=self.shade, width=self.width)
 
-    def text(self, item: Attributes, lines: list[str]) -> None:
+    def text(self, item: Attributes, letters: Lettering) -> None:
         """Text in its box, or beside its anchor point, and a line from there if it is visible."""
-        if not any(lines):
+        if not any(letters.lines):
             return
         box = [
             *self._points(item, a.BOX_TOP_LEFT, item.text(a.BOX_UNITS))[:1],
@@ -141,21 +144,21 @@ class _Pen:
         usual = max(_SMALLEST_TEXT, min(self.size) // 32)
         if len(box) == 2:
             (left, right), (top, bottom) = (sorted(c) for c in zip(*box, strict=True))
-            font = self._fitting(lines, right - left, bottom - top)
+            font = self._fitting(letters, right - left, bottom - top)
             if anchor and item.text(a.ANCHOR_VISIBLE).upper() == "Y":
                 nearest = min(max(anchor[0][0], left), right), min(max(anchor[0][1], top), bottom)
                 self.draw.line([anchor[0], nearest], fill=self.shade, width=self.width)
         elif anchor:
             left, top = anchor[0]
-            right, font = left, _font(usual)
+            right, font = left, letters.font(usual)
             if item.text(a.ANCHOR_VISIBLE).upper() == "Y":
                 self._dots(anchor)
         else:
             return
-        self._write(lines, left, right, top, font, item.text(a.TEXT_JUSTIFICATION).upper())
+        self._write(letters.lines, left, right, top, font, item.text(a.TEXT_JUSTIFICATION).upper())
 
     def _write(
-        self, lines: list[str], left: float, right: float, top: float, font: Font, side: str
+        self, lines: Sequence[str], left: float, right: float, top: float, font: Font, side: str
     ) -> None:
         across = {"CENTER": (left + right) / 2, "RIGHT": right}.get(side, left)
         place = {"CENTER": "ma", "RIGHT": "ra"}.get(side, "la")
@@ -170,13 +173,13 @@ class _Pen:
             else:
                 self.draw.text(where, line.encode("latin-1", "replace"), self.shade, font)
 
-    def _fitting(self, lines: list[str], width: float, height: float) -> Font:
+    def _fitting(self, letters: Lettering, width: float, height: float) -> Font:
         """The largest font in which the lines fit into a box, but a legible one."""
-        size = int(min(max(height / len(lines), _SMALLEST_TEXT), max(self.size) / 8))
-        font = _font(max(size, _SMALLEST_TEXT))
-        longest = max(font.getlength(line) for line in lines)
+        size = int(min(max(height / len(letters.lines), _SMALLEST_TEXT), max(self.size) / 8))
+        font = letters.font(max(size, _SMALLEST_TEXT))
+        longest = max(font.getlength(line) for line in letters.lines)
         if longest > width > 0:
-            font = _font(max(int(size * width / longest), _SMALLEST_TEXT))
+            font = letters.font(max(int(size * width / longest), _SMALLEST_TEXT))
         return font
 
     def _dots(self, points: Sequence[Point]) -> None:
@@ -244,11 +247,6 @@ def _curve(points: Sequence[Point]) -> Iterator[Point]:
 def _between(p0: float, p1: float, p2: float, p3: float, t: float) -> float:
     bend = (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     return p1 + ((p2 - p0) * t + bend) / 2
-
-
-def _font(size: int) -> Font:
-    """Pillow's own font: a Latin one, in which the characters of others are boxes."""
-    return ImageFont.load_default(size if features.check("freetype2") else None)
 
 
 def _height(font: Font) -> float:

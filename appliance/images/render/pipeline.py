@@ -122,11 +122,11 @@ class Renderer:
                     continue
                 frames = frames_of(image, self.limits, self.progress)
                 single = frames.layout.frames == 1
-                for frame, pixels, name in softcopy.presented(
+                for frame, pixels, name, remark in softcopy.presented(
                     state.attributes, reference, frames, self.tables, self.limits
                 ):
                     number += 1
-                    picture = Picture(number, pixels, name, STILL)
+                    picture = Picture(number, pixels, name, STILL, remark)
                     yield Presented(reference.image, 0 if single else frame, picture)
             except Refusal as refusal:
                 yield Presented(reference.image, 0, None, refusal.reason)

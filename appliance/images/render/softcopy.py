@@ -67,8 +67,8 @@ def references(state: Attributes) -> tuple[Reference, ...]:
 
 def presented(
     state: Attributes, reference: Reference, frames: Frames, tables: Tables, limits: Limits
-) -> Iterator[tuple[int, Array, str]]:
-    """Number from 1, picture and name of the VOI transform of each frame that a state is for.
+) -> Iterator[tuple[int, Array, str, str]]:
+    """Number from 1, picture, name of the VOI transform and remark of each frame of a state.
 
     Undecodable where the state asks for what is not rendered, or is not for such an image.
     """
@@ -92,7 +92,7 @@ def _shown(
     frame: Frame,
     tables: Tables,
     limits: Limits,
-) -> tuple[Array, str]:
+) -> tuple[Array, str, str]:
     held = frames.source.attributes
 
     def own(sequence: Attribute) -> list[Attributes]:
@@ -112,7 +112,8 @@ def _shown(
     shape = frames.layout.rows, frames.layout.columns
     seen = view(state, area, shape, aspect(held, groups(held)))
     picture = seen.of(pixels, limits)
-    return annotated(picture, state, own(a.GRAPHIC_ANNOTATIONS), seen), steps.voi.name
+    picture, remark = annotated(picture, state, own(a.GRAPHIC_ANNOTATIONS), seen)
+    return picture, steps.voi.name, remark
 
 
 def stages(state: Attributes, windows: Sequence[Attributes], stored: StoredFormat) -> Stages:
