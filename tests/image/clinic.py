@@ -82,9 +82,14 @@ class Clinic:
         return Node(TITLE, self.machine.ports[DICOM_PORT])
 
     def start(self) -> None:
-        """Switch the box on and wait until its AE answers."""
+        """Switch the box on and wait until all is started and its AE answers."""
         self.machine.start()
+        self.started()
         self.serves()
+
+    def started(self) -> None:
+        """Wait until all is started, after a reset as well."""
+        self.machine.wait(r"Reached target multi-user\.target", START_WITHIN)
         self.machine.wait_for_shell()
 
     def serves(self, within: float = START_WITHIN) -> float:
@@ -141,7 +146,9 @@ class Clinic:
 
     def restarts(self) -> list[dict[str, Any]]:
         """What counts against the restart budget: `cause` and `at`, in seconds of running time."""
-        ledger = json.loads(self.machine.run("cat /state/budget/ledger.json || echo '{}'"))
+        ledger = json.loads(
+            self.machine.run("cat /state/budget/ledger.json 2>/dev/null || echo '{}'")
+        )
         restarts: list[dict[str, Any]] = ledger.get("restarts", [])
         return restarts
 

@@ -50,9 +50,9 @@ def clinic(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
     files = write(Study(slices=SLICES), folder / "slices")
     box = Node(TITLE, machine.ports[DICOM_PORT])
     with dcmqrscp(folder, [box], files, options=("-v",)) as pacs, machine:
-        machine.wait(r"Reached target multi-user\.target", START_WITHIN)
-        machine.wait_for_shell()
-        yield Clinic(machine, pacs, folder)
+        clinic = Clinic(machine, pacs, folder)
+        clinic.started()
+        yield clinic
 
 
 @pytest.fixture(scope="module")
@@ -162,7 +162,6 @@ def cut_and_compare(serving: Clinic, slices: list[Path], cuts: int, seed: int) -
     return len(acknowledged)
 
 
-@pytest.mark.slow
 def test_what_was_acknowledged_survives_power_cuts(
     serving: Clinic, slices: list[Path], figures: Figures
 ) -> None:
@@ -249,8 +248,7 @@ def test_a_box_that_stands_still_is_reset_and_one_that_does_so_again_is_left_alo
         mishap.happens(serving.machine)
         reset = serving.machine.monitor.event("WATCHDOG", START_WITHIN, begun)
         figures.note(f"seconds to the reset when {mishap.name}", round(reset.time - begun, 1))
-        serving.machine.wait(r"Reached target multi-user\.target", START_WITHIN)
-        serving.machine.wait_for_shell()
+        serving.started()
         assert serving.boot != boot
         until("it is counted", lambda count=count: len(serving.restarts()) == count)  # type: ignore[misc]
         if count == 1:
