@@ -9,6 +9,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,7 +47,7 @@ from appliance.updates.installation import (
 from appliance.updates.outcome import settle
 from appliance.updates.partitions import BootPartitions
 from appliance.updates.record import Record
-from appliance.updates.release import Bundle, read_release
+from appliance.updates.release import Bundle, Release, read_release
 from appliance.updates.requests import taken
 from appliance.updates.reset import SIGNATURE, TOKEN, Reset
 from appliance.updates.slots import Slot, running_root
@@ -110,6 +111,17 @@ class UpdatingBox:
             write_report(self.run / REFUSAL, refusal)
             raise
         record.begin(slot.other, bundle, release.version, network=self._is_on_network())
+        self._tell_change(release, bundle.release)
+
+    def _tell_change(self, old: Release, new: Release) -> None:
+        """Say what is being written, where health is told that something is."""
+        with suppress(Unreadable):
+            if read_report(self.run / UPDATE, UpdateReport).phase == "writing":
+                sentence = (
+                    f"Version {new.version} (build {new.build}) takes the place of "
+                    f"{old.version} (build {old.build}) when the box restarts."
+                )
+                self._report(UpdateReport("writing", sentence))
 
     def primary_changes(self, words: list[str]) -> None:
         """Note that what was written is whole and starts next, before RAUC lets it."""

@@ -5,10 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
-from appliance.health.reports import SERVICE, ServiceReport, read_report, write_report
+from appliance.health.reports import (
+    SERVICE,
+    UPDATE,
+    ServiceReport,
+    UpdateReport,
+    read_report,
+    write_report,
+)
 from appliance.provisioning.serial import DMI
 from appliance.updates.admission import AlreadyInstalled, Refused
 from appliance.updates.installation import REFUSAL, TOLD, Refusal
@@ -57,6 +65,19 @@ def test_what_is_taken_is_written_down_before_a_byte_of_it_is(box: UpdatingBox) 
     box.primary_changes(["set-primary", "b"])
     written = json.loads((box.record.folder / "trial-b.json").read_text())
     assert written["stage"] == "installed"
+
+
+@pytest.mark.parametrize("phase", ["writing", ""])
+def test_while_it_is_written_it_is_told_what_changes(
+    box: UpdatingBox, phase: Literal["writing", ""]
+) -> None:
+    """Only then: who else installs would not take it back."""
+    write_report(box.run / UPDATE, UpdateReport(phase))
+    box.admit(asked())
+    report = read_report(box.run / UPDATE, UpdateReport)
+    sentence = "Version 1.3.0 (build def) takes the place of 1.2.0 (build abc) when the box "
+    assert report.phase == phase
+    assert report.sentence.startswith(sentence) if phase else not report.sentence
 
 
 @pytest.mark.parametrize(
