@@ -24,6 +24,8 @@ SIGNATURE = "netty.toml.sig"
 
 RESULT = "netty-result-"
 """What the names of answers begin with."""
+_OF_UPDATES = ("netty-update-", "netty-reset.")
+"""What the names of files begin with that `updates` puts on sticks and takes from them."""
 
 LARGEST_SIGNATURE = 4096
 """Bytes of a signature file that are read; one key takes some 200."""
@@ -107,7 +109,7 @@ def _only(names: Sequence[str], wanted: str) -> str | None:
 def _is_similar(name: str) -> bool:
     """Whether somebody may have meant netty.toml: another ending, or a mark that it is a copy."""
     plain = name.casefold()
-    if plain in (SETTINGS, SIGNATURE) or plain.startswith(RESULT):
+    if plain in (SETTINGS, SIGNATURE) or plain.startswith((RESULT, *_OF_UPDATES)):
         return False
     return (
         re.fullmatch(r"netty.{0,40}\.(toml|txt|rtf|docx?|tml|ini|conf)", plain, re.DOTALL)

@@ -10,6 +10,9 @@ from hypothesis import strategies as st
 from appliance.provisioning.stick import LARGEST_SIGNATURE, Contents, Unusable, read_stick
 from appliance.settings.patients import LARGEST as LARGEST_PATIENTS
 from appliance.settings.source import LARGEST
+from appliance.updates.reset import SIGNATURE as RESET_SIGNATURE
+from appliance.updates.reset import TOKEN
+from appliance.updates.stick import ANSWER
 
 SETTINGS = b"revision = 1\n"
 
@@ -40,6 +43,8 @@ def test_the_case_of_letters_does_not_matter(tmp_path: Path, name: str) -> None:
         ["holiday.jpg"],
         ["._netty.toml", ".DS_Store"],
         ["netty-result-N1.txt", "netty-result-N1.json"],
+        ["netty.raucb", f"{ANSWER}N1.txt", f"{ANSWER}N1.json"],
+        [TOKEN, RESET_SIGNATURE],
         ["patients.csv"],
         ["bundle.raucb"],
     ],
