@@ -1,5 +1,8 @@
 """Text that is burned into pixels is blacked out, in the DICOM file itself, before its pictures.
 
+So are bits of pixel cells beside the stored ones: overlays were kept there (retired, PS3.5 Section
+8.1.1), which the basic profile removes from where they are kept now. No picture shows them.
+
 The file is written anew, frame by frame, uncompressed in Explicit VR Little Endian: whatever else
 then is made of it, pictures included, has no text in it. A frame at a time is in memory.
 """
@@ -21,7 +24,8 @@ from appliance.archive.files import PendingFile, sync_directories
 from appliance.images.deidentify import regions
 from appliance.images.deidentify.elements import EXPLICIT_LITTLE
 from appliance.images.deidentify.regions import Blank
-from appliance.images.render.decode import Frame, Frames
+from appliance.images.render import attributes as a
+from appliance.images.render.decode import RLE, Frame, Frames
 from appliance.images.render.limits import Limits
 from appliance.images.render.pipeline import frames_of
 from appliance.images.render.refusal import NoPicture, Undecodable
@@ -52,11 +56,12 @@ class Masking:
     """What is done about text in pixels.
 
     rules: those of the settings; hold: whether an image that says it has text, and that no rule
-    covers, is held back
+    covers, is held back; bits: whether bits beside the stored ones are cleared
     """
 
     rules: tuple[Mask, ...] = ()
     hold: bool = True
+    bits: bool = False
 
     def file(
         self,
@@ -66,7 +71,7 @@ class Masking:
         *,
         folder: Path | None = None,
     ) -> tuple[str, int] | None:
-        """Mask the image in a DICOM file, if a rule covers it and it has not been done yet.
+        """Mask the image in a DICOM file, if there is anything to mask that has not been yet.
 
         Until the masked file is whole, it lies in `folder`, or beside the one it replaces.
 
@@ -87,17 +92,57 @@ class Masking:
             ) from None
         if blank is None and declared and self.hold:
             raise NoPicture(HELD)
-        if blank is None or not (blank.blank or blank.keep):
+        blank = blank or Blank()
+        if not blank and not self.bits:
             return None
         frames = frames_of(opened(path, limits), limits, progress)
+        padding = frames.source.attributes.integer(a.PADDING_VALUE)
+        if not blank and not _hides(frames, padding):
+            return None
         with PendingFile.create(path, folder) as pending:
-            _write(pending, dataset, frames, blank)
+            _write(pending, dataset, frames, blank, padding)
             sync_directories(pending.settle())
             return str(ExplicitVRLittleEndian), pending.size
 
 
-def _write(pending: PendingFile, dataset: FileDataset, frames: Frames, blank: Blank) -> None:
-    """Write a dataset, its pixels masked."""
+def _hides(frames: Frames, padding: int | None) -> bool:
+    """Whether bits are set beside the stored ones; a decoder of other syntaxes leaves none."""
+    form = frames.layout.format
+    if form.stored == form.allocated or frames.layout.floating:
+        return False
+    if frames.source.encapsulated and frames.source.transfer_syntax != RLE:
+        return False
+    return any(_beside(frame, padding).any() for frame in frames)
+
+
+def _beside(frame: Frame, padding: int | None) -> Array:
+    """The bits of each cell that are neither stored, nor copies of the sign, nor padding.
+
+    A single 0, for all cells, where there are none.
+    """
+    form, cells = frame.format, frame.samples
+    every = (1 << form.allocated) - 1
+    outside = every & ~(((1 << form.stored) - 1) << form.shift)
+    if not np.bitwise_or.reduce(cells, axis=None) & outside:
+        return np.zeros((), cells.dtype)
+    beside: Array = cells & outside
+    if form.signed:
+        above = every & ~((1 << form.high + 1) - 1)
+        copies = (cells >> form.high & 1).astype(bool) & (beside & above == above)
+        beside[copies] &= every & ~above
+    if padding is not None:
+        beside[cells == padding & every] = 0
+    return beside
+
+
+def _write(
+    pending: PendingFile,
+    dataset: FileDataset,
+    frames: Frames,
+    blank: Blank,
+    padding: int | None,
+) -> None:
+    """Write a dataset, its pixels masked, no bits set beside the stored ones."""
     layout = frames.layout
     masked = _mask(blank, layout.rows, layout.columns)
     shown = iter(frames)
@@ -107,11 +152,13 @@ def _write(pending: PendingFile, dataset: FileDataset, frames: Frames, blank: Bl
     if size > _LONGEST:
         raise Undecodable("The image is too large to be masked: 4 GiB uncompressed.")
     _describe(dataset, first)
+    if blank:
+        _declare(dataset)
     vr = b"OF" if layout.floating else b"OW"
     tag = frames.source.pixel_tag or _PIXELS
     head = EXPLICIT_LITTLE.head(tag, vr, size + size % 2)
     pending.write([_encoded(dataset), head])
-    for content in _content(chain((first,), shown), masked):
+    for content in _content(chain((first,), shown), masked, padding):
         pending.write([content])
     pending.write([bytes(size % 2)])
 
@@ -126,11 +173,11 @@ def _mask(blank: Blank, rows: int, columns: int) -> Array:
     return masked
 
 
-def _content(frames: Iterable[Frame], masked: Array) -> Iterator[bytes]:
+def _content(frames: Iterable[Frame], masked: Array, padding: int | None) -> Iterator[bytes]:
     """The masked pixels in the form in which they are stored, frame by frame."""
     rest = np.empty(0, np.uint8)
     for frame in frames:
-        samples = _blanked(frame, masked)
+        samples = _blanked(frame, masked, padding)
         if frame.format.allocated > 1:
             yield samples.tobytes()
             continue
@@ -142,9 +189,11 @@ def _content(frames: Iterable[Frame], masked: Array) -> Iterator[bytes]:
     yield np.packbits(rest, bitorder="little").tobytes()
 
 
-def _blanked(frame: Frame, masked: Array) -> Array:
+def _blanked(frame: Frame, masked: Array, padding: int | None) -> Array:
     """The samples of a frame, little endian and pixel by pixel, black where they are masked."""
     samples = np.array(frame.samples, dtype=frame.samples.dtype.newbyteorder("<"))
+    if samples.dtype.kind == "u" and frame.format.allocated > 1:
+        samples ^= _beside(frame, padding)
     samples[masked] = _black(frame)
     return samples
 
@@ -165,7 +214,7 @@ def _black(frame: Frame) -> Any:
 
 
 def _describe(dataset: Dataset, frame: Frame) -> None:
-    """Say what the pixels are now, and that nothing is burned into them."""
+    """Say how the pixels are stored now."""
     stored = frame.format
     dataset.PhotometricInterpretation = frame.photometric
     if frame.samples.dtype.kind != "f":
@@ -173,13 +222,17 @@ def _describe(dataset: Dataset, frame: Frame) -> None:
         dataset.HighBit = stored.high
     if frame.samples.ndim > 2:
         dataset.PlanarConfiguration = 0
+    for tag in [element.tag for element in dataset if element.tag >= _BEHIND]:
+        del dataset[tag]
+
+
+def _declare(dataset: Dataset) -> None:
+    """Say that nothing is burned into the pixels any more."""
     dataset.BurnedInAnnotation = "NO"
     code = Dataset()
     code.CodeValue, code.CodingSchemeDesignator, code.CodeMeaning = regions.CLEAN_PIXELS
     said = list(dataset.get("DeidentificationMethodCodeSequence") or ())
     dataset.DeidentificationMethodCodeSequence = [*said, code]
-    for tag in [element.tag for element in dataset if element.tag >= _BEHIND]:
-        del dataset[tag]
 
 
 def _encoded(dataset: FileDataset) -> bytes:

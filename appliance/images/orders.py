@@ -13,10 +13,11 @@ from appliance.settings.model import Mask
 @dataclass(frozen=True, slots=True)
 class BurnedIn:
     """What is done about text in pixels: the settings' rules, and whether what no rule covers,
-    although it says that it has text, is held back."""
+    although it says that it has text, is held back; and whether bits beside the stored ones go."""
 
     masks: tuple[Mask, ...] = ()
     hold: bool = True
+    bits: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Orders:
                 "overlays": self.overlays,
                 "masks": [asdict(mask) for mask in self.burned_in.masks],
                 "hold": self.burned_in.hold,
+                "bits": self.burned_in.bits,
             }
         )
 
@@ -59,7 +61,7 @@ class Orders:
             frame_pixels=told["frame_pixels"],
             frames=told["frames"],
             overlays=told["overlays"],
-            burned_in=BurnedIn(tuple(map(_mask, told["masks"])), told["hold"]),
+            burned_in=BurnedIn(tuple(map(_mask, told["masks"])), told["hold"], told["bits"]),
         )
 
 

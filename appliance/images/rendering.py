@@ -61,7 +61,11 @@ class Rendering:
             ),
             drop_dicom=not images.keep_dicom,
             overlays=images.overlays,
-            burned_in=BurnedIn(masks, hold=images.burned_in == "hold"),
+            burned_in=BurnedIn(
+                masks,
+                hold=images.burned_in == "hold",
+                bits=images.deidentify == "basic" and images.keep_dicom,
+            ),
         )
 
     @classmethod

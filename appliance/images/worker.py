@@ -146,7 +146,8 @@ class Worker:
         self._encoding = orders.encoding
         limits = Limits(frame_pixels=orders.frame_pixels, frames=orders.frames)
         self._limits = limits
-        self._masking = Masking(orders.burned_in.masks, orders.burned_in.hold)
+        told = orders.burned_in
+        self._masking = Masking(told.masks, told.hold, told.bits)
         self._renderer = Renderer(limits, overlays=orders.overlays, progress=self._tell)
         self._told = 0.0
         self._obstacle = obstacle(orders.encoding.format)

@@ -193,5 +193,63 @@ def test_image_that_says_nothing_or_no_is_left_alone(tmp_path: Path) -> None:
     assert Masking().file(path, Limits()) is None
 
 
+BITS = Masking(bits=True)
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
+@pytest.mark.parametrize(
+    ("dtype", "low", "high_bit"), [(np.uint16, 0, 11), (np.int16, -2048, 11), (np.uint16, 0, 13)]
+)
+def test_bits_beside_the_stored_ones_are_cleared(
+    syntax: Any, dtype: Any, low: int, high_bit: int, tmp_path: Path
+) -> None:
+    """An overlay in the highest bit, as it used to be kept; the picture stays the same."""
+    values = np.random.default_rng(7).integers(low, low + 4096, (2, ROWS, COLUMNS))
+    shift = high_bit - 11
+    cells = (values.astype(np.int32) << shift).astype(dtype)
+    hidden = np.random.default_rng(8).random(cells.shape) < 0.1
+    bits = cells.view(np.uint16) & (((1 << 12) - 1) << shift)
+    dataset = made.grey((bits | hidden.astype(np.uint16) << 15 | shift).view(dtype), 12)
+    dataset.HighBit = high_bit
+    if syntax == RLELossless:
+        dataset.compress(RLELossless)
+    dataset.file_meta.TransferSyntaxUID = syntax
+    path = made.saved(dataset, tmp_path / "ct.dcm")
+    before = [picture.pixels for picture in render_file(path)]
+    assert BITS.file(path, Limits()) == (ExplicitVRLittleEndian, path.stat().st_size)
+    after = dcmread(path)
+    assert np.array_equal(np.frombuffer(after.PixelData, "<u2"), bits.reshape(-1))
+    assert "BurnedInAnnotation" not in after
+    assert "DeidentificationMethodCodeSequence" not in after
+    assert np.array_equal([picture.pixels for picture in render_file(path)], before)
+    assert BITS.file(path, Limits()) is None
+
+
+def test_copies_of_the_sign_and_padding_are_no_hidden_bits(tmp_path: Path) -> None:
+    signed = made.grey(noise(ROWS, COLUMNS, dtype=np.int16, high=2000) - 1000, 12)
+    padded = made.grey(noise(ROWS, COLUMNS, dtype=np.uint16, high=4000), 12)
+    cells = np.frombuffer(padded.PixelData, "<u2").copy()
+    cells[:40] = 63536
+    padded.PixelData, padded.PixelPaddingValue = cells.tobytes(), 63536
+    for dataset in (signed, padded):
+        path = made.saved(dataset, tmp_path / "ct.dcm")
+        whole = path.read_bytes()
+        assert BITS.file(path, Limits()) is None
+        assert path.read_bytes() == whole
+
+
+def test_bits_stay_where_the_settings_say_so(tmp_path: Path) -> None:
+    dataset = made.grey(noise(ROWS, COLUMNS, dtype=np.uint16, high=65535), 12)
+    path = made.saved(dataset, tmp_path / "ct.dcm")
+    assert Masking().file(path, Limits()) is None
+
+
+def test_bits_are_cleared_where_text_is_masked(tmp_path: Path) -> None:
+    cells = noise(ROWS, COLUMNS, dtype=np.uint16, high=65535)
+    pixels = masked(ultrasound(made.grey(cells, 12)), tmp_path / "us.dcm").PixelData
+    stored = np.frombuffer(pixels, "<u2").reshape(cells.shape)
+    assert np.array_equal(stored[inside()], cells[inside()] & 0xFFF)
+
+
 def test_shipped_rules_are_for_ultrasound() -> None:
     assert {rule.modality for rule in shipped_rules()} == {"US", "IVUS"}

@@ -28,8 +28,12 @@ Rectangle = tuple[int, int, int, int]
 class Blank:
     """What is blacked out: each rectangle of `blank`, and all outside of `keep` unless empty."""
 
-    blank: tuple[Rectangle, ...]
-    keep: tuple[Rectangle, ...]
+    blank: tuple[Rectangle, ...] = ()
+    keep: tuple[Rectangle, ...] = ()
+
+    def __bool__(self) -> bool:
+        """Whether there is anything to black out."""
+        return bool(self.blank or self.keep)
 
 
 def cleaned(dataset: Dataset) -> bool:
