@@ -60,6 +60,14 @@ RESET = "netty-reset.service"
 
 _LOOK_EVERY = 2.0
 
+_INSTALLER = "de.pengutronix.rauc.Installer"
+_MARK_GOOD = (
+    *("busctl", "call", "--timeout=10min", "de.pengutronix.rauc", "/", _INSTALLER),
+    *("Mark", "ss", "good", "booted"),
+)
+"""RAUC's own `rauc status mark-good` asks for the state of all slots first, and gives up after the
+25 s that D-Bus has by default: a busy or slow box would lose a version that works."""
+
 
 class NotGood(Exception):
     """The version on trial does not work; the text is a sentence."""
@@ -249,7 +257,7 @@ class UpdatingBox:
             raise NotGood("It cannot take an image and make a picture of it.") from None
 
     def _mark_good(self) -> None:
-        status, said = self.rauc(("rauc", "status", "mark-good", "booted"))
+        status, said = self.rauc(_MARK_GOOD)
         if status != 0:
             LOGGER.error("%s", said.strip())
             raise NotGood("It could not be updated any more.")

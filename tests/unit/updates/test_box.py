@@ -1,9 +1,9 @@
 """What a box answers RAUC when it asks whether it may install a bundle."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -19,11 +19,12 @@ from appliance.health.reports import (
 )
 from appliance.provisioning.serial import DMI
 from appliance.updates.admission import AlreadyInstalled, Refused
+from appliance.updates.boot_state import BootStates
 from appliance.updates.installation import REFUSAL, TOLD, Refusal
 from appliance.updates.release import Bundle, Release, Schema
 from appliance.updates.reset import TOKEN, make_token
 from appliance.updates.slots import Slot
-from appliance.updating import UpdatingBox
+from appliance.updating import NotGood, UpdatingBox
 
 HERE = Release("1.2.0", "abc", Schema(1, 1), Schema(1, 1))
 ROOT, OTHER = "1" * 64, "2" * 64
@@ -78,6 +79,45 @@ def test_while_it_is_written_it_is_told_what_changes(
     sentence = "Version 1.3.0 (build def) takes the place of 1.2.0 (build abc) when the box "
     assert report.phase == phase
     assert report.sentence.startswith(sentence) if phase else not report.sentence
+
+
+def on_trial(box: UpdatingBox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What runs is on trial, and does its work."""
+    bundle = Bundle(HERE, ROOT)
+    box.record.begin(Slot("a"), bundle, "1.1.0", network=True)
+    monkeypatch.setattr(BootStates, "read", lambda *_: None)
+    monkeypatch.setattr(UpdatingBox, "_try", lambda *_, **__: None)
+
+
+def test_a_version_that_does_its_work_is_called_good(
+    box: UpdatingBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """RAUC is told, and not asked: its answer takes longer than D-Bus waits on a slow box."""
+    on_trial(box, monkeypatch)
+    told: list[tuple[str, ...]] = []
+
+    def rauc(words: Sequence[str]) -> tuple[int, str]:
+        told.append(tuple(words))
+        return 0, 'ss "root.0" "marked slot root.0 as good"'
+
+    replace(box, rauc=rauc).confirm(1.0)
+    (words,) = told
+    assert words[:3] == ("busctl", "call", "--timeout=10min")
+    assert words[-4:] == ("Mark", "ss", "good", "booted")
+    assert box.record.trial(Slot("a")) is None
+    assert box.record.floor == "1.2.0"
+
+
+def test_a_version_that_cannot_be_updated_any_more_is_not_kept(
+    box: UpdatingBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    on_trial(box, monkeypatch)
+    with pytest.raises(NotGood):
+        replace(box, rauc=lambda _: (1, "Call failed: Timeout was reached")).confirm(1.0)
+    trial = box.record.trial(Slot("a"))
+    assert trial is not None
+    assert trial.failure == "It could not be updated any more."
+    assert box.record.floor == ""
 
 
 @pytest.mark.parametrize(
