@@ -13,14 +13,17 @@ import pytest
 
 from tests.image.patience import SOON, until
 from tests.image.site import HARDWARE, Site, pacs
+from tests.image.versions import Versions
 from tools.imaging.build import Build
 from tools.imaging.layout import MIB
 from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.programs import ProgramAbsent, need
+from tools.imaging.stick import make_stick
 
 pytestmark = pytest.mark.slow
 
 DARK, SHINES = "none 0", "none 1"
-SLOW = "timer 1000"
+SLOW, FAST = "timer 1000", "timer 100"
 THREE_BLINKS = "pattern 1 100 1 0 0 100 0 0 1 100 1 0 0 100 0 0 1 100 1 0 0 900 0 0"
 
 
@@ -35,6 +38,12 @@ class Shown:
 
 
 STATES = {
+    "writing": Shown(
+        ("amber", "fast"),
+        (FAST, FAST),
+        "書き込み中です。電源を切らないでください",
+        "Writing. Leave it switched on",
+    ),
     "accepted": Shown(
         ("green", "three"),
         (THREE_BLINKS, DARK),
@@ -48,6 +57,9 @@ STATES = {
     "starting": Shown(("green", "slow"), (SLOW, DARK), "準備中です", "Starting"),
     "working": Shown(("green", "steady"), (SHINES, DARK), "正常に動作しています", "Working"),
 }
+
+SLOW_STICK = 20_000
+"""Bytes per second: an update on it is written for as long as it takes to look at the box."""
 
 WAITS = "/run/systemd/system/netty-ae.service.d/waits.conf"
 
@@ -113,3 +125,22 @@ def test_the_disk_is_full(site: Site) -> None:
     shows(site, "degraded", "The disk is full: no images are taken")
     site.machine.run("rm /data/filler")
     shows(site, "working")
+
+
+def test_an_update_is_written_until_its_stick_is_pulled(site: Site, image: Build) -> None:
+    try:
+        need("openssl", "openssl")
+    except ProgramAbsent as absent:
+        pytest.skip(str(absent))
+    versions = Versions(image, site.folder / "versions")
+    bundle = versions.small("slow", versions.keys.signer).read_bytes()
+    before = site.machine.run("cat /proc/cmdline")
+    stick = make_stick(site.folder / "update.img", {"netty.raucb": bundle})
+    site.machine.plug(stick, bytes_per_second=SLOW_STICK)
+    shows(site, "writing", "New software is being written")
+    until("what changes is told", lambda: "takes the place of" in site.page(), SOON)
+    site.machine.unplug()
+    shows(site, "working")
+    assert site.machine.run("cat /proc/cmdline") == before
+    assert site.machine.run("systemctl --failed --plain --no-legend") == ""
+    assert site.echo() == 0x0000

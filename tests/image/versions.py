@@ -129,26 +129,27 @@ class Versions:
         old = Identity(self.folder / "old.pem", self.folder / "old.key")
         make_signer(old, self.keys.authority, "old", ends=datetime(2026, 1, 2, tzinfo=UTC))
         strange = Keys(self.folder / "strange").made("strange").signer
-        right = self._small("right", self.keys.signer)
+        right = self.small("right", self.keys.signer)
         return {
-            "forged": (self._small("forged", strange), "not signed by the maker"),
-            "expired": (self._small("expired", old), "has expired"),
+            "forged": (self.small("forged", strange), "not signed by the maker"),
+            "expired": (self.small("expired", old), "has expired"),
             "elsewhere": (
-                self._small("elsewhere", self.keys.signer, machine="toaster"),
+                self.small("elsewhere", self.keys.signer, machine="toaster"),
                 "another kind of box",
             ),
             "older": (
-                self._small("older", self.keys.signer, number="0.0.1"),
+                self.small("older", self.keys.signer, number="0.0.1"),
                 "is older than",
             ),
             "truncated": (_changed(right, "truncated", lambda whole: whole[:-5000]), ""),
             "flipped": (_changed(right, "flipped", _middle_flipped), ""),
         }
 
-    def _small(
+    def small(
         self, name: str, signer: Identity, machine: str = AMD64.machine, number: str = ""
     ) -> Path:
         """A bundle that would work no box, and is small."""
+        self.folder.mkdir(parents=True, exist_ok=True)
         content = Content.of(self.image.disk.parent)
         image = self.folder / f"{name}.img"
         image.write_bytes(Random(name).randbytes(400_000))
