@@ -25,6 +25,7 @@ from appliance.images.deidentify import regions
 from appliance.images.deidentify.elements import EXPLICIT_LITTLE
 from appliance.images.deidentify.regions import Blank
 from appliance.images.render import attributes as a
+from appliance.images.render.attributes import Attributes
 from appliance.images.render.decode import RLE, Frame, Frames
 from appliance.images.render.limits import Limits
 from appliance.images.render.pipeline import frames_of
@@ -79,30 +80,60 @@ class Masking:
         one that is as it was. Raises NoPicture for an image that is held back, Undecodable if its
         pixels cannot be decoded, OSError if the file cannot be read or written.
         """
-        try:
-            dataset = dcmread(path, stop_before_pixels=True, force=True)
-            if "Rows" not in dataset:
-                return None
-            if regions.cleaned(dataset):
-                return str(dataset.file_meta.TransferSyntaxUID), path.stat().st_size
-            blank, declared = regions.blank(dataset, self.rules), regions.declared(dataset)
-        except _UNREADABLE as error:
-            raise Undecodable(
-                f"It cannot be told whether there is text in the pixels ({type(error).__name__})."
-            ) from None
-        if blank is None and declared and self.hold:
-            raise NoPicture(HELD)
-        blank = blank or Blank()
+        source = opened(path, limits)
+        if a.ROWS not in source.attributes:
+            return None
+        if _cleaned(source.attributes):
+            return source.transfer_syntax, path.stat().st_size
+        blank = self._blank(path) if self._concerns(source.attributes) else Blank()
         if not blank and not self.bits:
             return None
-        frames = frames_of(opened(path, limits), limits, progress)
-        padding = frames.source.attributes.integer(a.PADDING_VALUE)
+        frames = frames_of(source, limits, progress)
+        padding = source.attributes.integer(a.PADDING_VALUE)
         if not blank and not _hides(frames, padding):
             return None
         with PendingFile.create(path, folder) as pending:
-            _write(pending, dataset, frames, blank, padding)
+            _write(pending, _read(path), frames, blank, padding)
             sync_directories(pending.settle())
             return str(ExplicitVRLittleEndian), pending.size
+
+    def _concerns(self, attributes: Attributes) -> bool:
+        """Whether a closer look is worth its time: most images are of no rule."""
+        if attributes.text(a.BURNED_IN_ANNOTATION) not in ("", "NO"):
+            return True
+        rows, columns = attributes.integer(a.ROWS), attributes.integer(a.COLUMNS)
+        return regions.may_cover(self.rules, attributes.text(a.MODALITY), rows, columns)
+
+    def _blank(self, path: Path) -> Blank:
+        """What is blacked out. Raises NoPicture for an image that is held back, or Undecodable."""
+        dataset = _read(path)
+        try:
+            blank, declared = regions.blank(dataset, self.rules), regions.declared(dataset)
+        except _UNREADABLE as error:
+            raise _unknown(error) from None
+        if blank is None and declared and self.hold:
+            raise NoPicture(HELD)
+        return blank or Blank()
+
+
+def _read(path: Path) -> FileDataset:
+    """The dataset before its pixels. Raises Undecodable."""
+    try:
+        return dcmread(path, stop_before_pixels=True, force=True)
+    except _UNREADABLE as error:
+        raise _unknown(error) from None
+
+
+def _unknown(error: Exception) -> Undecodable:
+    return Undecodable(
+        f"It cannot be told whether there is text in the pixels ({type(error).__name__})."
+    )
+
+
+def _cleaned(attributes: Attributes) -> bool:
+    """Whether the pixels were masked already."""
+    codes = attributes.items(a.DEIDENTIFICATION_CODES)
+    return any(item.text(a.CODE_VALUE) == regions.CLEAN_PIXELS[0] for item in codes)
 
 
 def _hides(frames: Frames, padding: int | None) -> bool:

@@ -36,16 +36,20 @@ class Blank:
         return bool(self.blank or self.keep)
 
 
-def cleaned(dataset: Dataset) -> bool:
-    """Whether the pixels of an instance were masked already."""
-    codes = dataset.get("DeidentificationMethodCodeSequence") or ()
-    return any(item.get("CodeValue") == CLEAN_PIXELS[0] for item in codes)
-
-
 def declared(dataset: Dataset) -> bool | None:
     """Whether an image says that text is burned into its pixels; None if it does not say."""
     said = str(dataset.get("BurnedInAnnotation") or "").strip().upper()
     return {"YES": True, "NO": False}.get(said)
+
+
+def may_cover(own: Iterable[Mask], modality: str, rows: int | None, columns: int | None) -> bool:
+    """Whether a rule may cover an image, as far as these three tell; `blank` knows."""
+    return any(
+        _matches(rule.modality, modality)
+        and rule.rows in (None, rows)
+        and rule.columns in (None, columns)
+        for rule in (*own, *shipped_rules())
+    )
 
 
 def blank(dataset: Dataset, own: Iterable[Mask]) -> Blank | None:
@@ -85,13 +89,16 @@ def _is_for(rule: Mask, dataset: Dataset) -> bool:
     )
     numbers = ((rule.rows, "Rows"), (rule.columns, "Columns"))
     return all(
-        pattern is None
-        or fnmatchcase(
-            str(dataset.get(keyword) or "").strip().casefold(),
-            pattern.strip().casefold().replace("[", "[[]").replace("?", "[?]"),
-        )
-        for pattern, keyword in texts
+        _matches(pattern, str(dataset.get(keyword) or "")) for pattern, keyword in texts
     ) and all(number is None or dataset.get(keyword) == number for number, keyword in numbers)
+
+
+def _matches(pattern: str | None, text: str) -> bool:
+    """Whether a text is what a rule wants; `*` in it stands for anything."""
+    if pattern is None:
+        return True
+    plain = pattern.strip().casefold().replace("[", "[[]").replace("?", "[?]")
+    return fnmatchcase(text.strip().casefold(), plain)
 
 
 def _regions(dataset: Dataset) -> tuple[Rectangle, ...]:
