@@ -156,12 +156,23 @@ class Watch:
         return "broken" if state == "failed" or booted else "waiting"
 
     def _mounted(self, point: str) -> Partition:
-        """Whether the file system may be written to: the kernel forbids it after an error."""
+        """Whether the file system may be written to: the kernel forbids it after an error.
+
+        Kernels of Linux 6.12 to 6.14 do so without saying it among the options; that there was an
+        error, ext4 counts until the next check.
+        """
         try:
             mounts = self.places.mounts.read_text("utf-8", "replace")
         except OSError:
             return "sound"
-        return "read-only" if "ro" in super_options(mounts, point) else "sound"
+        system = file_system(mounts, point)
+        if system.forbids_writing:
+            return "read-only"
+        try:
+            errors = int((self.places.ext4 / system.device / "errors_count").read_text())
+        except (OSError, ValueError):
+            return "sound"
+        return "read-only" if errors else "sound"
 
     def _service_report(self) -> ServiceReport | None:
         try:
@@ -182,16 +193,35 @@ class Watch:
             return UpdateReport()
 
 
-def super_options(mounts: str, point: str) -> tuple[str, ...]:
-    """The options of the file system that is mounted at `point`, from mountinfo (proc(5)).
+@dataclass(frozen=True, slots=True)
+class FileSystem:
+    """The one that is mounted somewhere: the name of its device, and its own options.
 
-    Those of the file system itself: a sandbox makes its own view of it read-only.
+    Not those of the mount: a sandbox makes its own view of it read-only.
     """
-    found: tuple[str, ...] = ()
+
+    device: str = ""
+    options: tuple[str, ...] = ()
+
+    @property
+    def forbids_writing(self) -> bool:
+        """Whether it says so; `emergency_ro` from Linux 6.15 on."""
+        return not {"ro", "emergency_ro"}.isdisjoint(self.options)
+
+
+def file_system(mounts: str, point: str) -> FileSystem:
+    """The file system on a device that is mounted at `point`, from mountinfo (proc(5)).
+
+    What hides it from a sandbox is mounted over it, and has no device.
+    """
+    found = FileSystem()
     for line in mounts.splitlines():
         view, separator, system = line.partition(" - ")
         if separator and view.split(" ")[4:5] == [point]:
-            found = tuple(system.split(" ")[2].split(","))
+            _, source, options = system.split(" ")[:3]
+            folder, _, device = source.rpartition("/")
+            if folder == "/dev":
+                found = FileSystem(device, tuple(options.split(",")))
     return found
 
 

@@ -66,6 +66,11 @@ class Places:
         return self.root / "proc/self/mountinfo"
 
     @property
+    def ext4(self) -> Path:
+        """Where the kernel tells of each ext4 file system, by the name of its device."""
+        return self.root / "sys/fs/ext4"
+
+    @property
     def synchronised(self) -> Path:
         """There once systemd-timesyncd has set the clock from a time server."""
         return self.run / "systemd/timesync/synchronized"

@@ -108,6 +108,14 @@ def test_settings_are_accepted_and_it_works(site: Site) -> None:
     shows(site, "working")
 
 
+def test_settings_are_rejected(site: Site) -> None:
+    stick = site.stick({"netty.toml": "revision = 99\n[ae]\nport = 70000\n"})
+    report = site.plug(stick)
+    shows(site, "rejected", "What is on the USB stick was rejected")
+    site.pull(stick, report)
+    shows(site, "working")
+
+
 def test_the_ae_starts(site: Site) -> None:
     site.machine.run(f"mkdir -p {Path(WAITS).parent}")
     site.machine.run(f"printf '[Service]\\nExecStartPre=/usr/bin/sleep 1h\\n' >{WAITS}")
@@ -144,3 +152,9 @@ def test_an_update_is_written_until_its_stick_is_pulled(site: Site, image: Build
     assert site.machine.run("cat /proc/cmdline") == before
     assert site.machine.run("systemctl --failed --plain --no-legend") == ""
     assert site.echo() == 0x0000
+
+
+def test_the_storage_of_the_images_breaks(site: Site) -> None:
+    """The last one: such a file system stays as it is until the box starts again."""
+    site.machine.run("echo broken >/sys/fs/ext4/vda7/trigger_fs_error")
+    shows(site, "fault", "The storage of the images cannot be written to")

@@ -9,7 +9,15 @@ import pytest
 
 from appliance.health import facts as module
 from appliance.health.budget import Budget
-from appliance.health.facts import NoAnswer, Units, Watch, ask_systemd, super_options, units_of
+from appliance.health.facts import (
+    FileSystem,
+    NoAnswer,
+    Units,
+    Watch,
+    ask_systemd,
+    file_system,
+    units_of,
+)
 from appliance.health.places import Places
 from appliance.health.reports import (
     PROVISION,
@@ -159,11 +167,24 @@ def test_a_file_system_that_the_kernel_made_read_only(box: Box) -> None:
     assert box.facts.state_partition == "sound"
 
 
+def test_errors_of_a_file_system_are_counted_where_the_kernel_is_silent(box: Box) -> None:
+    counts = {name: box.places.ext4 / name / "errors_count" for name in ("vda6", "vda7")}
+    for count in counts.values():
+        count.parent.mkdir(parents=True)
+        count.write_text("0\n")
+    assert box.facts.data_partition == "sound"
+    counts["vda7"].write_text("1\n")
+    assert box.facts.data_partition == "read-only"
+    assert box.facts.state_partition == "sound"
+
+
 def test_the_last_mount_of_a_place_counts_and_not_its_view() -> None:
-    assert super_options(MOUNTS, "/data") == ("rw", "errors=remount-ro")
-    again = MOUNTS + "32 31 254:7 / /data rw - ext4 /dev/vda7 ro\n"
-    assert super_options(again, "/data") == ("ro",)
-    assert super_options("nonsense\n\n - \n", "/data") == ()
+    assert file_system(MOUNTS, "/data") == FileSystem("vda7", ("rw", "errors=remount-ro"))
+    again = MOUNTS + "32 31 254:7 / /data rw - ext4 /dev/vda7 emergency_ro,rw\n"
+    assert file_system(again, "/data").forbids_writing
+    hidden = again + "33 32 0:25 / /data ro - tmpfs tmpfs rw,size=820k\n"
+    assert file_system(hidden, "/data") == file_system(again, "/data")
+    assert file_system("nonsense\n\n - \n", "/data") == FileSystem()
 
 
 @pytest.mark.parametrize(
