@@ -12,6 +12,7 @@ from appliance.archive.place import Place
 from appliance.archive.requests import Requests
 from appliance.service import Service
 from appliance.settings.model import Settings
+from appliance.settings.problems import Obstacle
 
 LOOK_EVERY = 0.25
 """Seconds between two looks at how far the AE is."""
@@ -22,7 +23,7 @@ PATIENCE = 60.0
 Answer = TypeVar("Answer")
 
 
-class NobodyServes(Exception):
+class NobodyServes(Obstacle):
     """The AE that was to answer has gone; the text says what to do."""
 
 

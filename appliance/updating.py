@@ -34,7 +34,7 @@ from appliance.provisioning.stick import Unusable
 from appliance.settings.model import Settings
 from appliance.trial import ae_answers
 from appliance.updates.admission import AlreadyInstalled, Refused, Situation, admit
-from appliance.updates.boot_state import BootStates
+from appliance.updates.box import BoxSlots
 from appliance.updates.installation import (
     REFUSAL,
     TOLD,
@@ -45,12 +45,10 @@ from appliance.updates.installation import (
     run_rauc,
 )
 from appliance.updates.outcome import settle
-from appliance.updates.partitions import BootPartitions
-from appliance.updates.record import Record
 from appliance.updates.release import Bundle, Release, read_release
 from appliance.updates.requests import taken
 from appliance.updates.reset import SIGNATURE, TOKEN, Reset
-from appliance.updates.slots import Slot, running_root
+from appliance.updates.slots import running_root
 from appliance.updates.stick import UpdateStick, volume_on
 
 LOGGER = logging.getLogger(__name__)
@@ -74,27 +72,10 @@ class NotGood(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class UpdatingBox:
-    """This box, its files below `root` and what ends with the power below `run`."""
+class UpdatingBox(BoxSlots):
+    """This box, and the program that installs on it."""
 
-    root: Path = Path("/")
-    run: Path = Path("/run")
     rauc: Command = run_rauc
-
-    @property
-    def slot(self) -> Slot:
-        """The slot that runs. Raises UnknownSlot, or OSError."""
-        return Slot.running(self.root)
-
-    @property
-    def record(self) -> Record:
-        """What the box remembers of its updates."""
-        return Record(self.root / "state/update")
-
-    @property
-    def boot_states(self) -> BootStates:
-        """Which slot starts next. Raises UnknownSlot, or OSError."""
-        return BootStates(BootPartitions(run=self.run / "netty-update"), self.slot)
 
     def settings(self) -> Settings | None:
         """The settings that hold; None where there are none that can be read."""
@@ -130,12 +111,6 @@ class UpdatingBox:
                     f"{old.version} (build {old.build}) when the box restarts."
                 )
                 self._report(UpdateReport("writing", sentence))
-
-    def primary_changes(self, words: list[str]) -> None:
-        """Note that what was written is whole and starts next, before RAUC lets it."""
-        match words:
-            case ["set-primary", name] if name == self.slot.other.name:
-                self.record.installed(self.slot.other)
 
     def take(self, device: Path) -> bool:
         """Serve a stick that may bring an update, or reset; whether the box is to be restarted."""

@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from appliance.settings.problems import Obstacle
+
 FileState = Literal["held", "dropped", "expired", "missing"]
 """`held`: the DICOM file is here. `dropped`: it went after its pictures were durable, as set.
 `expired`: retention removed file and pictures. `missing`: it was lost, and is to be fetched again.
@@ -18,7 +20,7 @@ PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
 """The SOP class of presentation states that are rendered (Grayscale Softcopy)."""
 
 
-class CatalogueFailed(Exception):
+class CatalogueFailed(Obstacle):
     """A write that is not durable and never will be, or a read that the catalogue cannot answer."""
 
 

@@ -20,6 +20,7 @@ from appliance.archive import schema
 from appliance.archive.database import BUSY, create_private, flaw, says_unsound
 from appliance.archive.files import sync_directories
 from appliance.archive.hops import ConnectionTest, Hop, Said
+from appliance.settings.problems import Obstacle
 
 RequestState = Literal["asked", "running", "finished"]
 
@@ -35,7 +36,7 @@ _MODE: Final = 0o660
 _SEARCH: Final = "SELECT id, remote, patient_id, accession, asked_at, state, sentence, surplus"
 
 
-class RequestsFailed(Exception):
+class RequestsFailed(Obstacle):
     """The requests could not be read or written."""
 
 

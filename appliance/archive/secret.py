@@ -10,12 +10,13 @@ import secrets
 from pathlib import Path
 
 from appliance.archive.files import PendingFile, sync_directories
+from appliance.settings.problems import Obstacle
 
 KEY_SIZE = 32
 """Bytes of the key."""
 
 
-class KeyProblem(Exception):
+class KeyProblem(Obstacle):
     """The key file cannot be used; the text says what to do."""
 
 

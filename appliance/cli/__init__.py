@@ -13,8 +13,7 @@ from collections.abc import Sequence
 
 from appliance import __version__
 from appliance.cli import box, files, gateway, page, remotes, settings, updates
-from appliance.cli.options import told
-from appliance.settings.problems import Problems
+from appliance.settings.problems import Obstacle, Problems
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except Exception as error:
-        if not isinstance(error, told()):
+        if not isinstance(error, (Obstacle, OSError)):
             LOGGER.exception("a fault of this program")
             return _fault()
         print(f"appliance: {error}", file=sys.stderr)

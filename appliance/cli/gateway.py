@@ -21,9 +21,8 @@ from appliance.cli.options import (
     place_options,
     settings_option,
     stop_asked,
-    told,
 )
-from appliance.settings.problems import Problems
+from appliance.settings.problems import Obstacle, Problems
 
 if TYPE_CHECKING:
     from appliance.archive.place import Place
@@ -79,7 +78,7 @@ def _run(options: argparse.Namespace) -> int:
     try:
         service = _started(options, report)
     except Exception as error:
-        if report and isinstance(error, (Problems, *told())):
+        if report and isinstance(error, (Problems, Obstacle, OSError)):
             with suppress(OSError):  # What is wrong is printed, too.
                 write_report(report, ServiceReport(time.monotonic(), failure=str(error)))
         raise

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from appliance.settings.problems import Obstacle
+
 if TYPE_CHECKING:
     from appliance.archive.place import Place
 
@@ -19,24 +21,8 @@ Commands = Any
 """argparse gives the object that makes subcommands no public type."""
 
 
-class Failed(Exception):
+class Failed(Obstacle):
     """A command that cannot be done; the text says what to do."""
-
-
-def told() -> tuple[type[Exception], ...]:
-    """What is no fault of this program: the text says what is wrong, and no trace is shown."""
-    from appliance.archive.catalogue import CatalogueFailed
-    from appliance.archive.requests import RequestsFailed
-    from appliance.archive.secret import KeyProblem
-    from appliance.asking import NobodyServes
-    from appliance.dicom.scu import RequestFailed
-    from appliance.dicom.tls import TLSProblem
-    from appliance.images.deidentify import EnvelopeFailed
-
-    return (
-        *(Failed, OSError, RequestFailed, CatalogueFailed, RequestsFailed),
-        *(NobodyServes, KeyProblem, TLSProblem, EnvelopeFailed),
-    )
 
 
 def command(

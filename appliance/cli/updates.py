@@ -48,10 +48,10 @@ def add(commands: Commands) -> None:
 
 def _boot_state(options: argparse.Namespace) -> int:
     from appliance.updates.boot_state import BootStateFailed, answer
+    from appliance.updates.box import BoxSlots
     from appliance.updates.slots import UnknownSlot
-    from appliance.updating import UpdatingBox
 
-    box = UpdatingBox(run=options.run)
+    box = BoxSlots(run=options.run)
     try:
         box.primary_changes(options.words)
         said = answer(box.boot_states, options.words)

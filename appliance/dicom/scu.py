@@ -47,6 +47,7 @@ from appliance.dicom.sop_classes import (
 )
 from appliance.dicom.statuses import SOP_CLASS_NOT_SUPPORTED, StoreStatus
 from appliance.settings.model import LocalAE, RemoteAE, Timeouts
+from appliance.settings.problems import Obstacle
 
 Failure = Literal[
     "unreachable", "rejected", "unsupported", "timeout", "aborted", "garbled", "status"
@@ -59,7 +60,7 @@ _PENDING = (0xFF00, 0xFF01)
 _NO_STORAGE = Refusing(StoreStatus(SOP_CLASS_NOT_SUPPORTED, "nothing is stored here"))
 
 
-class RequestFailed(Exception):
+class RequestFailed(Obstacle):
     """A request to a remote AE failed; `sentence` says what happened and who can mend it.
 
     `kind` tells how far it came; `status` is the DIMSE status where there was one. `comment` is the

@@ -4,9 +4,10 @@ import os
 import ssl
 
 from appliance.settings.model import TLS
+from appliance.settings.problems import Obstacle
 
 
-class TLSProblem(ValueError):
+class TLSProblem(Obstacle, ValueError):
     """The certificate or key of the settings cannot be used."""
 
 

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 
 from appliance.settings.kinds import quoted
 
+
+class Obstacle(Exception):
+    """What keeps a program from its work and is no fault of it; the text says what to do."""
+
+
 Path = tuple[str | int, ...]
 """The way to a value through tables (by key) and lists (by index from 0)."""
 

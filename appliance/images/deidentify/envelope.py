@@ -14,6 +14,8 @@ from contextlib import ExitStack, contextmanager
 from functools import cache
 from typing import Any, Final
 
+from appliance.settings.problems import Obstacle
+
 _LIBRARY: Final = "libcrypto.so.3"
 _BINARY: Final = 0x80
 _RSA: Final = 6
@@ -24,7 +26,7 @@ Pointer = Any
 """Of a structure that only the library looks into."""
 
 
-class EnvelopeFailed(ValueError):
+class EnvelopeFailed(Obstacle, ValueError):
     """A certificate, a key or an envelope that cannot be used; the text says why."""
 
 
