@@ -31,6 +31,7 @@ from appliance.panel.shelf import Shelf
 from appliance.panel.support import Subject
 from appliance.panel.technician import Login, Technician
 from appliance.panel.told import Tell
+from appliance.panel.updating import Updating
 from appliance.panel.view import view_of
 from appliance.panel.words import STATES
 
@@ -90,7 +91,15 @@ def application(sources: Sources, machines: Sequence[BaseRoute] = ()) -> ASGIApp
     live = Live(sources.look, sources.tell, sources.shelf)
     front = _Front(pages, live)
     login = Login(pages, sessions, Attempts(), sources.tell)
-    technician = Technician(pages, sessions, sources.tell, sources.shelf, live, sources.subject)
+    technician = Technician(
+        pages,
+        sessions,
+        sources.tell,
+        sources.shelf,
+        live,
+        sources.subject,
+        Updating(sources.run_folder),
+    )
     app = Starlette(
         routes=[
             Route("/", front.page),

@@ -24,6 +24,7 @@ from appliance.panel.sessions import Attempts, Sessions
 from appliance.panel.shelf import Shelf
 from appliance.panel.support import Subject, name_of, write_bundle
 from appliance.panel.told import Tell
+from appliance.panel.updating import Updating
 from appliance.panel.words import ago
 from appliance.settings.passwords import is_password
 
@@ -110,6 +111,7 @@ class Technician:
         shelf: Shelf,
         live: Live,
         subject: Callable[[], Subject],
+        updating: Updating,
     ) -> None:
         self._pages = pages
         self._sessions = sessions
@@ -117,6 +119,7 @@ class Technician:
         self._shelf = shelf
         self._live = live
         self._subject = subject
+        self._updating = updating
 
     def routes(self) -> list[BaseRoute]:
         """Where these pages are."""
@@ -137,6 +140,8 @@ class Technician:
             self._post("/tests", self.begin_test),
             self._get("/tests/{test:int}", self.test),
             self._post("/bundle", self.bundle),
+            self._get("/update", self.update),
+            self._post("/update", self.ask_for_update),
             self._get("/settings", self.settings),
         ]
 
@@ -340,7 +345,37 @@ class Technician:
             suspended=suspended,
             remotes=self._tell().remotes,
             tests=[(one, self._when(visit, one.asked_at)) for one in tests],
+            updates=self._updating.state is not None,
         )
+
+    def update(self, visit: Visit) -> Response:
+        """Another version of the box: the form, or how far the one is that was asked for."""
+        return self._update(visit, "")
+
+    def _update(self, visit: Visit, wrong: str) -> Response:
+        state = self._updating.state
+        if state is None:
+            raise LookupError
+        return self._pages.page(
+            "update.html",
+            visit,
+            here="service",
+            status=400 if wrong else 200,
+            wrong=wrong,
+            state=state,
+            version=self._live.verdict().version,
+        )
+
+    def ask_for_update(self, visit: Visit) -> Response:
+        """Have another version installed."""
+        state = self._updating.state
+        if state is None:
+            raise LookupError
+        address = visit.form.get("address", "").strip()
+        told = visit.form.get("while_receiving") == "1"
+        if not state.under_way and not self._updating.ask(address, while_receiving=told):
+            return self._update(visit, visit.say("update_no_address"))
+        return go("/update")
 
     def begin_test(self, visit: Visit) -> Response:
         """Have the connection to a remote tested."""

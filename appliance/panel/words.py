@@ -230,6 +230,28 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
     "hop_failed": Text("失敗", "failed"),
     "hop_skipped": Text("未実施", "not tried"),
     "letter": Text("PACS の管理者に伝えること", "What to tell the administrator of the PACS"),
+    "update": Text("ソフトウェアの更新", "Software update"),
+    "update_why": Text(
+        "販売店が署名した更新だけを受け付けます。うまく動かなければ、自動で今の版に戻ります。",
+        "Only what the vendor has signed is taken. If it does not work, this version returns by "
+        "itself.",
+    ),
+    "update_ask": Text("更新する…", "Update…"),
+    "update_runs": Text("いまのバージョン：{}", "Version {} runs."),
+    "update_address": Text("更新ファイルのアドレス", "Address of the update"),
+    "update_while_receiving": Text("画像を受信中でも更新する", "Even while images arrive"),
+    "update_begin": Text("更新する", "Update"),
+    "update_no_address": Text(
+        "https:// で始まるアドレスを入力してください。",
+        "Give an address that begins with https://.",
+    ),
+    "update_under_way": Text("更新しています", "The update is under way"),
+    "update_then": Text(
+        "書き込みが終わると再起動し、新しい版を試します。電源を切らないでください。",
+        "When it is written, the box restarts and tries it. Leave it switched on.",
+    ),
+    "update_last": Text("前回の結果", "What came of the last one"),
+    "look_again": Text("もう一度見る", "Look again"),
     "bundle": Text("サポート用の記録", "Support bundle"),
     "bundle_why": Text(
         "販売店に送る記録です。患者の情報、パスワード、鍵は入りません。",

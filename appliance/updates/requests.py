@@ -38,6 +38,16 @@ def ask(request: UpdateRequest, run: Path = Path("/run")) -> None:
     write_report(run / _REQUEST, request)
 
 
+def is_served(run: Path = Path("/run")) -> bool:
+    """Whether this machine takes such requests: a box does, a PC does not."""
+    return (run / FOLDER).is_dir()
+
+
+def is_asked(run: Path = Path("/run")) -> bool:
+    """Whether a request waits to be taken up."""
+    return (run / _REQUEST).exists()
+
+
 def taken(run: Path, uploads: Path = UPLOADS) -> tuple[str, bool] | None:
     """Take up what was asked for: source for RAUC, and whether arriving images do not matter.
 

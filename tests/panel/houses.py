@@ -19,6 +19,7 @@ from appliance.archive.files import Folders
 from appliance.archive.hops import Hop, Said
 from appliance.archive.records import PictureRow, RenderOutcome, StoredInstance
 from appliance.archive.requests import Found, Requests
+from appliance.health.reports import UPDATE
 from appliance.panel.app import Sources, application
 from appliance.panel.certificates import Certificates
 from appliance.panel.live import Look
@@ -27,6 +28,7 @@ from appliance.panel.shelf import Shelf
 from appliance.settings.model import Box, LocalAE, Panel, RemoteAE, Settings, Watch
 from appliance.settings.passwords import hash_password, hash_token
 from appliance.settings.shown import Shown, shown
+from appliance.updates.requests import FOLDER
 from tests.panel.verdicts import verdict
 
 PASSWORD = "correct horse battery"
@@ -127,6 +129,11 @@ class House:
             job, "rendered", pictures=(PictureRow(None, 256, 256, path.stat().st_size),)
         )
         catalogue.finish_renders([outcome])
+
+    def take_updates(self) -> None:
+        """Be a box, which installs what the page asks for; a PC does not."""
+        (self.root / "run" / FOLDER).mkdir(parents=True)
+        (self.root / "run" / UPDATE).parent.mkdir(parents=True)
 
     def ask(self) -> tuple[int, int]:
         """A fetch that is done, and searches: answered and waiting; the searches' numbers."""

@@ -33,9 +33,9 @@ from tests.panel.houses import HASHED, PASSWORD, PATIENT, TOKEN, House
 
 GETS = (
     *("/studies", "/studies/1", "/studies/1/1", "/pictures/1/0", "/search", "/search/1"),
-    *("/fetches", "/watch", "/events", "/service", "/settings", "/tests/1"),
+    *("/fetches", "/watch", "/events", "/service", "/settings", "/tests/1", "/update"),
 )
-POSTS = ("/search", "/fetch", "/suspension", "/tests", "/bundle")
+POSTS = ("/search", "/fetch", "/suspension", "/tests", "/bundle", "/update")
 PROGRAMS = ("/metrics", "/dicomweb/studies", "/dicomweb/studies/2.25.1/rendered")
 SECRETS = (PATIENT, PASSWORD, TOKEN, HASHED, "NET-0001", "00067890")
 
@@ -45,6 +45,7 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> House:
     house = House(tmp_path_factory.mktemp("house"))
     house.fill()
     house.ask()
+    house.take_updates()
     house.machines = machine_routes(house.sources())
     return house
 

@@ -83,6 +83,7 @@ def clinic(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clinic]:
     house = House(tmp_path_factory.mktemp("clinic"))
     house.fill(studies=7, pictures=16)
     searches = house.ask()
+    house.take_updates()
     with house.serving() as (plain, secure):
         yield Clinic(house, plain, secure, searches)
 
@@ -174,6 +175,7 @@ PAGES = {
     "service": "/service",
     "test": "/tests/1",
     "test-waiting": "/tests/2",
+    "update": "/update",
     "settings": "/settings",
     "nothing": "/nothing",
 }
