@@ -144,7 +144,14 @@ class UpdatingBox(BoxSlots):
     def _order_reset(self, stick: UpdateStick, token: bytes, signature: bytes | None) -> None:
         current = self._generations.undamaged()
         trusted = current.signers if current else frozenset()
-        if not self.reset.ask(token, signature, stick.serial, trusted):
+        try:
+            is_new = self.reset.ask(token, signature, stick.serial, trusted)
+        except OSError as error:
+            LOGGER.error("the order of reset could not be written down: %s", error)
+            sentence = f"The box could not write the order down: {error.strerror}."
+            stick.tell(Result("rejected", sentence, "Switch it off and on, and try again."))
+            return
+        if not is_new:
             stick.tell(Result("already installed", "The box was reset by this file before."))
             return
         stick.tell(Result("reset", "All settings and images are being removed."))

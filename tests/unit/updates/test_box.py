@@ -189,6 +189,17 @@ def test_an_order_to_reset_that_is_no_file_is_refused(box: UpdatingBox, stick: P
     assert not box.reset.order.exists()
 
 
+def test_an_order_to_reset_that_cannot_be_written_down_is_told(
+    box: UpdatingBox, stick: Path
+) -> None:
+    (box.root / "state").mkdir()
+    (box.root / "state/update").write_text("a file where the folder should be")
+    (stick / TOKEN).write_bytes(make_token("NB-0001"))
+    assert not box.take(stick)
+    assert answered(stick)["outcome"] == "rejected"
+    assert "could not write the order down" in answered(stick)["sentence"]
+
+
 def test_a_box_with_damaged_settings_can_be_reset(
     box: UpdatingBox, stick: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
