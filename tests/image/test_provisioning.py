@@ -9,6 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 from appliance.provisioning.signature import new_key, sign
+from appliance.updates.reset import SIGNATURE, TOKEN, make_token
 from tests.image.figures import Figures
 from tests.image.patience import START_WITHIN, until
 from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, Site, pacs
@@ -272,7 +273,7 @@ def test_a_stick_that_is_in_when_the_box_starts_is_taken(provisioned: Site) -> N
 
 @pytest.mark.slow
 def test_who_signed_once_is_asked_for_it_ever_after(provisioned: Site) -> None:
-    """The last one: from here on this box takes no other settings."""
+    """From here on this box takes no other settings."""
     site = provisioned
     assert site.give(signed(site.settings(), KEY)).data["outcome"] == "accepted"
     held = site.current()
@@ -291,6 +292,22 @@ def test_who_signed_once_is_asked_for_it_ever_after(provisioned: Site) -> None:
     assert site.current() == site.active() == held
     assert site.echo() == 0x0000
     assert site.give(signed(site.settings(), KEY)).data["outcome"] == "accepted"
+
+
+@pytest.mark.slow
+def test_an_order_of_reset_leaves_nothing_of_what_was_before(provisioned: Site) -> None:
+    """The last one."""
+    site = provisioned
+    identity = site.machine.run("cat /state/machine-id")
+    order = make_token(SERIAL)
+    site.machine.plug(site.stick({TOKEN: order, SIGNATURE: sign(order, None, [KEY])}))
+    site.machine.wait(r"reboot: Restarting system", START_WITHIN)
+    site.machine.unplug()
+    site.started()
+    assert site.shows("unprovisioned")["provisioned"] is False
+    assert (site.current(), site.ae_process()) == ("", 0)
+    assert site.machine.run("cat /state/machine-id") != identity
+    assert site.machine.run("find /data -type f") == ""
 
 
 def _log(site: Site) -> str:
