@@ -81,7 +81,7 @@ class Masking:
         pixels cannot be decoded, OSError if the file cannot be read or written.
         """
         source = opened(path, limits)
-        if a.ROWS not in source.attributes:
+        if source.pixels is None or a.ROWS not in source.attributes:
             return None
         if _cleaned(source.attributes):
             return source.transfer_syntax, path.stat().st_size

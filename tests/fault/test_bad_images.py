@@ -196,7 +196,7 @@ REFUSED: dict[str, tuple[Callable[[], Bad], str]] = {
         "more memory|SIGABRT",
     ),
     "deflate bomb": (lambda: deflated(2**30), "more memory"),
-    "nested": (lambda: nested(5000, delimited=True), r"cannot be told .* \(RecursionError\)"),
+    "nested": (lambda: nested(5000, delimited=True), r"cannot be read as DICOM \(RecursionError\)"),
 }
 """How a file is made, and a pattern of its reason. Some decoders end when memory does."""
 

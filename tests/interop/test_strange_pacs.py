@@ -448,7 +448,7 @@ def _settings(remotes: Sequence[RemoteAE]) -> Settings:
         revision=1,
         ae=LocalAE(title=TITLE, port=0, address="127.0.0.1", profile="strict"),
         remotes=tuple(remotes),
-        query=Query(every=3600, timeouts=TIMEOUTS, settle=1, retry_first=1, retry_longest=8),
+        query=Query(every=3600, timeouts=TIMEOUTS, settle=2, retry_first=1, retry_longest=8),
         watch=(Watch(patient_id=PATIENT, pseudonym="NET-1"),),
         storage=Storage(reserve=1 << 20),
     )

@@ -79,7 +79,7 @@ def suspended(house: House) -> bool:
 
 def test_the_lists_name_every_route(house: House) -> None:
     """A new route must be thought about."""
-    technician = Technician(None, None, None, None, None, None)  # type: ignore[arg-type]
+    technician = Technician(None, None, None, None, None, None, None)  # type: ignore[arg-type]
     routes = [one for one in technician.routes() if isinstance(one, Route)]
     plain = re.compile(r"\{\w+:int\}")
     for method, known in (("GET", GETS), ("POST", POSTS)):

@@ -196,6 +196,14 @@ def test_image_that_says_nothing_or_no_is_left_alone(tmp_path: Path) -> None:
 BITS = Masking(bits=True)
 
 
+def test_what_has_no_pixels_is_left_as_it_was(tmp_path: Path) -> None:
+    """A presentation state of somebody's that says how many rows it has."""
+    state = made.grey(noise(ROWS, COLUMNS))
+    del state.PixelData
+    path = made.saved(state, tmp_path / "pr.dcm")
+    assert BITS.file(path, Limits()) is None
+
+
 @pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, ImplicitVRLittleEndian, RLELossless])
 @pytest.mark.parametrize(
     ("dtype", "low", "high_bit"), [(np.uint16, 0, 11), (np.int16, -2048, 11), (np.uint16, 0, 13)]
