@@ -1,8 +1,7 @@
-"""States of section 12 of the design in the real image: page, /health and LED say the same.
+"""The states of section 12 of the design in the real image: page, /health and LED say the same.
 
 One box is brought into each by what brings boxes into it, without a restart: the tests follow one
-another. An update that was rolled back is in test_update, a stick that is rejected in
-test_provisioning, a broken disk in test_damage.
+another. An update that was rolled back, and a new version on trial, are in test_update.
 """
 
 from collections.abc import Iterator
@@ -24,6 +23,7 @@ pytestmark = pytest.mark.slow
 
 DARK, SHINES = "none 0", "none 1"
 SLOW, FAST = "timer 1000", "timer 100"
+TWO_BLINKS = "pattern 1 200 1 0 0 200 0 0 1 200 1 0 0 1400 0 0"
 THREE_BLINKS = "pattern 1 100 1 0 0 100 0 0 1 100 1 0 0 100 0 0 1 100 1 0 0 900 0 0"
 
 
@@ -43,6 +43,10 @@ STATES = {
         (FAST, FAST),
         "書き込み中です。電源を切らないでください",
         "Writing. Leave it switched on",
+    ),
+    "fault": Shown(("red", "steady"), (DARK, SHINES), "異常があります", "Fault"),
+    "rejected": Shown(
+        ("red", "two"), (DARK, TWO_BLINKS), "USB メモリを受け付けませんでした", "Stick rejected"
     ),
     "accepted": Shown(
         ("green", "three"),
