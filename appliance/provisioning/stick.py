@@ -74,14 +74,14 @@ def read_stick(folder: Path) -> Contents | None:
     Raises Unusable with what is wrong, or OSError where the stick cannot be read (any more).
     """
     names = names_on(folder)
-    settings = _only(names, SETTINGS)
+    settings = the_one(names, SETTINGS)
     similar = tuple(sorted(name for name in names if _is_similar(name)))
     if settings is None:
         if similar:
             raise _misnamed(similar)
         _look_into_folders(folder, names)
         return None
-    patients, signature = _only(names, PATIENTS), _only(names, SIGNATURE)
+    patients, signature = the_one(names, PATIENTS), the_one(names, SIGNATURE)
     return Contents(
         read_file(folder / settings, LARGEST_SETTINGS),
         read_file(folder / patients, LARGEST_PATIENTS) if patients else None,
@@ -97,8 +97,8 @@ def names_on(folder: Path) -> list[str]:
         return [each.name for each in islice(entries, _MOST_NAMES) if each.name[:1] != "."]
 
 
-def _only(names: Sequence[str], wanted: str) -> str | None:
-    """Return the one name that is the wanted one but for the case of its letters."""
+def the_one(names: Sequence[str], wanted: str) -> str | None:
+    """Return the one name that is the wanted one but for its case. Raises Unusable for several."""
     found = sorted(name for name in names if name.casefold() == wanted)
     if len(found) > 1:
         listed = " and ".join(map(_shown, found))

@@ -17,7 +17,7 @@ from appliance.provisioning.result import (
     write_answer,
     write_report,
 )
-from appliance.provisioning.stick import names_on, read_file
+from appliance.provisioning.stick import names_on, read_file, the_one
 from appliance.provisioning.visit import locked
 from appliance.provisioning.volume import Unsuitable, Volume
 from appliance.updates.installation import Installation, Result
@@ -71,9 +71,8 @@ class UpdateStick:
         """
         with self.volume.mounted(self.installation.run / _OURS) as folder:
             there = names_on(folder)
-            return tuple(
-                read_file(folder / name, _LARGEST) if name in there else None for name in names
-            )
+            found = [the_one(there, name) for name in names]
+            return tuple(read_file(folder / name, _LARGEST) if name else None for name in found)
 
     def tell(self, result: Result) -> None:
         """Answer on the stick, then let the light say that it may go. Raises OSError."""

@@ -189,6 +189,15 @@ def test_an_order_to_reset_that_is_no_file_is_refused(box: UpdatingBox, stick: P
     assert not box.reset.order.exists()
 
 
+def test_an_order_to_reset_is_found_whatever_the_case_of_its_name(
+    box: UpdatingBox, stick: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("appliance.updating.run_command", lambda _: None)
+    (stick / TOKEN.upper()).write_bytes(make_token("NB-0001"))
+    assert not box.take(stick)
+    assert answered(stick)["outcome"] == "reset"
+
+
 def test_an_order_to_reset_that_cannot_be_written_down_is_told(
     box: UpdatingBox, stick: Path
 ) -> None:
