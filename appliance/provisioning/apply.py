@@ -106,8 +106,8 @@ class Generations:
 
     def settings(self) -> Settings | None:
         """Return the settings that hold; None where there are none that can be read."""
-        current = self.undamaged()
         try:
+            current = self.current()
             return current.read() if current else None
         except Damaged as error:
             LOGGER.error("the settings of this box are damaged: %s", error)
