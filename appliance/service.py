@@ -130,6 +130,7 @@ class Service:
             settings.ae,
             self._intake,
             self._rendering.wake,
+            settings.masks,
         )
         self.proven = self._accepted_syntaxes(proving)
         self._remotes = Remotes(settings.ae.title, settings.remotes, settings.ae.address)

@@ -10,9 +10,10 @@ import threading
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from appliance.archive.catalogue import Catalogue, CatalogueFailed, StoredInstance
-from appliance.archive.files import Folders, PendingFile, UnusableUID
+from appliance.archive.files import Buffer, Folders, PendingFile, UnusableUID
 from appliance.archive.requests import RequestsFailed
 from appliance.archive.space import OutOfSpace, Space
 from appliance.dicom import statuses
@@ -26,11 +27,16 @@ from appliance.dicom.sop_classes import (
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
+    UNCOMPRESSED,
     storage_classes,
 )
 from appliance.dicom.statuses import StoreStatus
 from appliance.images.deidentify import Deidentifier, Encoding, Header, Malformed
-from appliance.settings.model import LocalAE
+from appliance.images.deidentify.regions import may_cover
+from appliance.settings.model import LocalAE, Mask
+
+if TYPE_CHECKING:
+    from appliance.images.passing import Passing
 
 LOGGER = logging.getLogger(__name__)
 
@@ -90,6 +96,8 @@ class Storage:
     ae: LocalAE
     intake: Intake = field(default_factory=Intake)
     stored: Callable[[], None] = field(default=lambda: None)
+    masks: tuple[Mask, ...] = ()
+    """The rules of the settings for text that is burned into pixels."""
 
     def for_caller(self, caller: Caller) -> "AssociationStorage":
         """Return the service for one association with `caller`."""
@@ -149,6 +157,7 @@ class InstanceReception:
         self._header: Header | None = None
         self._outstanding: Outstanding | None = None
         self._pixels: PixelElement | None = None
+        self._passing: Passing | None = None
         self._file: PendingFile | None = None
         self._outcome: StoreStatus | None = None
 
@@ -241,7 +250,8 @@ class InstanceReception:
         self._header = header
         self._check_identity(header)
         self._solicited(header)
-        self._open_file(header)
+        if self._outcome is None:
+            self._open_file(self._without_text(header))
         return True
 
     def _after_header(self) -> memoryview:
@@ -273,9 +283,22 @@ class InstanceReception:
             code = statuses.unsolicited_refused(self._storage.ae.profile)
             raise Refused(_status(code, "the study was not asked for"))
 
+    def _without_text(self, header: Header) -> Header:
+        """The header that is written, if text in native pixels is blacked out before they are.
+
+        Most images are of no rule: what finds it out of the others is loaded for them alone.
+        """
+        if header.pixels_at is None or self._syntax not in UNCOMPRESSED:
+            return header
+        masks = self._storage.masks
+        if not may_cover(masks, header.modality, header.rows, header.columns):
+            return header
+        from appliance.images.passing import passing
+
+        self._passing = passing(header, self._head, self._encoding, self._syntax, masks)
+        return header if self._passing is None else self._passing.header
+
     def _open_file(self, header: Header) -> None:
-        if self._outcome is not None:
-            return
         mapped = header.mapped
         meta = file_meta(mapped.sop_class, mapped.sop_instance, self._syntax)
         try:
@@ -296,13 +319,22 @@ class InstanceReception:
         if self._file is None or self._pixels is None:
             return
         try:
-            kept = [part for part in map(self._pixels.feed, views) if part]
+            kept = self._masked([part for part in map(self._pixels.feed, views) if part])
             self._storage.space.take(sum(map(len, kept)))
             self._file.write(kept)
         except BrokenPixelData as error:
             raise _not_understood(str(error)) from None
         except (OutOfSpace, OSError) as error:
             raise _out_of_resources(error) from None
+
+    def _masked(self, parts: list[memoryview]) -> Sequence[Buffer]:
+        """What is written of these parts of the pixel data, and of what waited for them."""
+        if self._passing is None or self._pixels is None:
+            return parts
+        written = [piece for part in parts for piece in self._passing.feed(part)]
+        if self._pixels.ended:
+            written.append(self._passing.rest())
+        return [piece for piece in written if piece]
 
     def _complete(self) -> StoreStatus:
         if self._inflater is not None and not self._inflater.eof:

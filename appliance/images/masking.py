@@ -3,7 +3,8 @@
 So are bits of pixel cells beside the stored ones: overlays were kept there (retired, PS3.5 Section
 8.1.1), which the basic profile removes from where they are kept now. No picture shows them.
 
-The file is written anew, frame by frame, uncompressed in Explicit VR Little Endian: whatever else
+Native pixels come here without text in them (`passing`); compressed ones are decoded for it, and
+the file is written anew, frame by frame, uncompressed in Explicit VR Little Endian: whatever else
 then is made of it, pictures included, has no text in it. A frame at a time is in memory.
 """
 
@@ -21,6 +22,7 @@ from pydicom import Dataset, FileDataset, dcmread, dcmwrite
 from pydicom.uid import UID, ExplicitVRLittleEndian
 
 from appliance.archive.files import PendingFile, sync_directories
+from appliance.images.blackout import beside, black, masked
 from appliance.images.deidentify import regions
 from appliance.images.deidentify.elements import EXPLICIT_LITTLE
 from appliance.images.deidentify.regions import Blank
@@ -143,27 +145,7 @@ def _hides(frames: Frames, padding: int | None) -> bool:
         return False
     if frames.source.encapsulated and frames.source.transfer_syntax != RLE:
         return False
-    return any(_beside(frame, padding).any() for frame in frames)
-
-
-def _beside(frame: Frame, padding: int | None) -> Array:
-    """The bits of each cell that are neither stored, nor copies of the sign, nor padding.
-
-    A single 0, for all cells, where there are none.
-    """
-    form, cells = frame.format, frame.samples
-    every = (1 << form.allocated) - 1
-    outside = every & ~(((1 << form.stored) - 1) << form.shift)
-    if not np.bitwise_or.reduce(cells, axis=None) & outside:
-        return np.zeros((), cells.dtype)
-    beside: Array = cells & outside
-    if form.signed:
-        above = every & ~((1 << form.high + 1) - 1)
-        copies = (cells >> form.high & 1).astype(bool) & (beside & above == above)
-        beside[copies] &= every & ~above
-    if padding is not None:
-        beside[cells == padding & every] = 0
-    return beside
+    return any(beside(frame.samples, form, padding).any() for frame in frames)
 
 
 def _write(
@@ -175,7 +157,7 @@ def _write(
 ) -> None:
     """Write a dataset, its pixels masked, no bits set beside the stored ones."""
     layout = frames.layout
-    masked = _mask(blank, layout.rows, layout.columns)
+    hidden = masked(blank, np.arange(layout.rows), layout.columns)
     shown = iter(frames)
     first = next(shown)
     bits = 1 if first.format.allocated == 1 else 8 * first.samples.itemsize
@@ -189,26 +171,16 @@ def _write(
     tag = frames.source.pixel_tag or _PIXELS
     head = EXPLICIT_LITTLE.head(tag, vr, size + size % 2)
     pending.write([_encoded(dataset), head])
-    for content in _content(chain((first,), shown), masked, padding):
+    for content in _content(chain((first,), shown), hidden, padding):
         pending.write([content])
     pending.write([bytes(size % 2)])
 
 
-def _mask(blank: Blank, rows: int, columns: int) -> Array:
-    """True where a pixel is blacked out, as (rows, columns)."""
-    masked = np.full((rows, columns), bool(blank.keep))
-    for left, top, width, height in blank.keep:
-        masked[top : top + height, left : left + width] = False
-    for left, top, width, height in blank.blank:
-        masked[top : top + height, left : left + width] = True
-    return masked
-
-
-def _content(frames: Iterable[Frame], masked: Array, padding: int | None) -> Iterator[bytes]:
+def _content(frames: Iterable[Frame], hidden: Array, padding: int | None) -> Iterator[bytes]:
     """The masked pixels in the form in which they are stored, frame by frame."""
     rest = np.empty(0, np.uint8)
     for frame in frames:
-        samples = _blanked(frame, masked, padding)
+        samples = _blanked(frame, hidden, padding)
         if frame.format.allocated > 1:
             yield samples.tobytes()
             continue
@@ -220,28 +192,14 @@ def _content(frames: Iterable[Frame], masked: Array, padding: int | None) -> Ite
     yield np.packbits(rest, bitorder="little").tobytes()
 
 
-def _blanked(frame: Frame, masked: Array, padding: int | None) -> Array:
+def _blanked(frame: Frame, hidden: Array, padding: int | None) -> Array:
     """The samples of a frame, little endian and pixel by pixel, black where they are masked."""
     samples = np.array(frame.samples, dtype=frame.samples.dtype.newbyteorder("<"))
-    if samples.dtype.kind == "u" and frame.format.allocated > 1:
-        samples ^= _beside(frame, padding)
-    samples[masked] = _black(frame)
+    floating = samples.dtype.kind == "f"
+    if not floating and frame.format.allocated > 1:
+        samples ^= beside(samples, frame.format, padding)
+    samples[hidden] = black(frame.format, frame.photometric, floating)
     return samples
-
-
-def _black(frame: Frame) -> Any:
-    """The cell, or the three cells, of a black pixel."""
-    if frame.photometric.startswith("YBR"):
-        chroma = 1 << (frame.format.stored - 1) << frame.format.shift
-        return 0, chroma, chroma
-    if frame.samples.dtype.kind == "f":
-        return 0
-    low, high = frame.format.range
-    black = high if frame.photometric == "MONOCHROME1" else low
-    if not frame.photometric.startswith("MONOCHROME"):
-        black = 0
-    bits = (1 << frame.format.stored) - 1
-    return (black & bits) << frame.format.shift
 
 
 def _describe(dataset: Dataset, frame: Frame) -> None:

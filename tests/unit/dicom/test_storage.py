@@ -459,6 +459,44 @@ def test_a_large_instance_streams_to_its_file(tmp_path: Path, syntax: str) -> No
         assert pydicom.dcmread(kept.files[0]).PixelData == dataset.PixelData
 
 
+@pytest.mark.parametrize("syntax", [uid for uid in SYNTAXES if uid != JPEG_2000])
+@pytest.mark.parametrize("fragment", [1, 37, 16_378])
+def test_text_in_native_pixels_is_never_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, syntax: str, fragment: int
+) -> None:
+    """Every byte that is given to the disk is looked at: one that went and was blackened counts."""
+    region = Dataset()
+    region.RegionLocationMinX0, region.RegionLocationMinY0 = 0, 2
+    region.RegionLocationMaxX1, region.RegionLocationMaxY1 = 7, 5
+    text, picture = b"QZ" * 8, bytes(range(64))
+    dataset = image(
+        Modality="US", SequenceOfUltrasoundRegions=[region], PixelData=2 * text + picture + 2 * text
+    )
+    dataset.BitsStored, dataset.HighBit = 16, 15
+    dataset["PixelData"].VR = "OW"
+    written: list[bytes] = []
+    write = PendingFile.write
+
+    def noted(pending: PendingFile, buffers: Any) -> None:
+        written.extend(map(bytes, buffers))
+        write(pending, buffers)
+
+    monkeypatch.setattr(PendingFile, "write", noted)
+    with peer(tmp_path, of("broad")) as (kept, sender):
+        data = encoded(dataset, syntax)
+        assert data.count(b"QZ") or syntax == DEFLATED
+        answer = send(sender, data, context=BY_SYNTAX[syntax], fragment=fragment)
+        assert answer.status == 0x0000
+        stored = pydicom.dcmread(kept.files[0])
+    assert b"QZ" not in b"".join(written)
+    assert stored.PixelData == bytes(32) + picture + bytes(32)
+    assert stored.BurnedInAnnotation == "NO"
+    assert [code.CodeValue for code in stored.DeidentificationMethodCodeSequence] == [
+        "113100",
+        "113101",
+    ]
+
+
 def test_what_follows_a_deflated_dataset_is_not_hoarded(tmp_path: Path) -> None:
     with peer(tmp_path, of("broad")) as (kept, sender):
         data = encoded(image(), DEFLATED) + bytes(4 << 20)
