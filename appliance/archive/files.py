@@ -13,8 +13,8 @@ them says anything about a patient::
 """
 
 import os
+import random
 import re
-import secrets
 import threading
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -152,7 +152,7 @@ class PendingFile:
         It lies in `folder`, which must be on the same file system; beside `final` if none is given.
         """
         folder, name = folder or final.parent, final.name
-        temporary = f"{folder}/.{name}.{secrets.token_hex(8)}{PART_SUFFIX}"
+        temporary = f"{folder}/.{name}.{random.getrandbits(64):016x}{PART_SUFFIX}"
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         created: tuple[Path, ...] = ()
         for _ in range(_ATTEMPTS):

@@ -12,6 +12,7 @@ import queue
 import select
 import socket
 import ssl
+import struct
 import threading
 import time
 from typing import Any, Protocol, cast
@@ -100,7 +101,7 @@ class ReadAheadSocket(AssociationSocket):
 
     def _prepare(self, connected: socket.socket) -> None:
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        connected.settimeout(self.stall)
+        _limit_waiting(connected, self.stall)
 
     @property
     def unread(self) -> int:
@@ -108,15 +109,21 @@ class ReadAheadSocket(AssociationSocket):
         return self.end - self.start
 
     @property
+    def read_already(self) -> bool:
+        """Whether there is something to take of which a poll of the socket knows nothing."""
+        if self.unread:
+            return True
+        connected = self.socket
+        return isinstance(connected, ssl.SSLSocket) and connected.pending() > 0
+
+    @property
     def ready(self) -> bool:
         """Whether a read would return at once; never blocks (PS3.8 Section 9.2)."""
-        if self.unread:
+        if self.read_already:
             return True
         connected = self.socket
         if connected is None or not self._is_connected:
             return False
-        if isinstance(connected, ssl.SSLSocket) and connected.pending():
-            return True
         poller = select.poll()
         try:
             poller.register(connected, select.POLLIN)
@@ -139,8 +146,11 @@ class ReadAheadSocket(AssociationSocket):
         if connected is None:
             return False
         if self.deadline is not None:
-            connected.settimeout(max(0.001, self.deadline - time.monotonic()))
-        count = connected.recv_into(self.view[self.end :])
+            _limit_waiting(connected, max(0.001, self.deadline - time.monotonic()))
+        try:
+            count = connected.recv_into(self.view[self.end :])
+        except BlockingIOError:
+            raise TimeoutError("nothing came in time") from None
         self.end += count
         return count > 0
 
@@ -171,7 +181,7 @@ class ReadAheadSocket(AssociationSocket):
         if self.deadline is not None:
             self.deadline = None
             if self.socket is not None:
-                self.socket.settimeout(self.stall)
+                _limit_waiting(self.socket, self.stall)
 
     def cut(self) -> None:
         """Shut the connection down from any thread; the upper layer sees it as closed.
@@ -235,7 +245,7 @@ class UpperLayer(DULServiceProvider):
             self._close_bell()
             # Whoever waits for an answer of the peer must not wait for one that cannot come.
             self.to_user_queue.put(A_P_ABORT())
-            self._wake_association()
+            self._tell_association()
 
     def _turn(self) -> None:
         if self.artim_timer.expired:
@@ -245,17 +255,17 @@ class UpperLayer(DULServiceProvider):
         try:
             event = self.event_queue.get_nowait()
         except queue.Empty:
-            self._wake_association()
+            self._tell_association()
             self._wait()
             return
         self.state_machine.do_action(event)
-        self._wake_association()
+        self._tell_association()
 
     def _wait(self) -> None:
-        connection = self.socket
+        connection = cast("ReadAheadSocket | None", self.socket)
         if self.state_machine.current_state == "Sta13":
             return
-        if connection is not None and connection.ready:
+        if connection is not None and connection.read_already:
             return
         poller = select.poll()
         poller.register(self._bell, select.POLLIN)
@@ -349,8 +359,10 @@ class UpperLayer(DULServiceProvider):
             self._bell_open = False
             os.close(self._bell)
 
-    def _wake_association(self) -> None:
-        cast(QuietAssociation, self.assoc).woken.set()
+    def _tell_association(self) -> None:
+        """Wake the association's thread if something waits for it: C-STOREs are no matter of it."""
+        if self.to_user_queue.queue or self.assoc.dimse.msg_queue.queue:
+            cast(QuietAssociation, self.assoc).woken.set()
 
 
 class QuietAssociation(Association):
@@ -400,6 +412,21 @@ class QuietAssociation(Association):
             self.abort()
         self.kill()
         return True
+
+
+def _limit_waiting(connected: socket.socket, seconds: float | None) -> None:
+    """Let a read or a write wait for the peer no longer than `seconds`; None: without end.
+
+    By the kernel's own limits: with Python's, each read is two system calls, and the interpreter
+    lock goes twice. TLS needs Python's, as one read of it may be several of the socket.
+    """
+    if isinstance(connected, ssl.SSLSocket):
+        connected.settimeout(seconds)
+        return
+    connected.settimeout(None)
+    limit = struct.pack("@ll", *divmod(round((seconds or 0) * 1_000_000), 1_000_000))
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, limit)
+    connected.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, limit)
 
 
 def _known_items(items: memoryview) -> bytes:
