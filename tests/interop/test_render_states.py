@@ -125,6 +125,43 @@ def test_bitmap_shutter(image: Dataset, tmp_path: Path) -> None:
     assert apart(state, image, tmp_path) <= 1
 
 
+def _shape(name: str, side: int) -> tuple[dict[str, Any], Array]:
+    """What describes a shutter, and where it hides a square image, by hand."""
+    row, column = np.mgrid[1 : side + 1, 1 : side + 1]
+    middle, radius = side // 2, side // 3
+    if name == "RECTANGULAR":
+        edges = {"LeftVertical": 3, "RightVertical": side - 4}
+        edges |= {"UpperHorizontal": 2, "LowerHorizontal": middle}
+        seen = (column >= 3) & (column <= side - 4) & (row >= 2) & (row <= middle)
+        return {f"Shutter{edge}Edge": at for edge, at in edges.items()}, ~seen
+    if name == "CIRCULAR":
+        seen = (row - middle) ** 2 + (column - middle) ** 2 <= radius**2
+        return {"CenterOfCircularShutter": [middle] * 2, "RadiusOfCircularShutter": radius}, ~seen
+    low, high = middle - radius, middle + radius
+    corners = [low, middle, middle, high, high, middle, middle, low]
+    seen = abs(row - middle) + abs(column - middle) <= radius
+    return {"VerticesOfThePolygonalShutter": corners}, ~seen
+
+
+@pytest.mark.parametrize("name", ["RECTANGULAR", "CIRCULAR", "POLYGONAL"])
+def test_shutter_of_the_image_itself(name: str, image: Dataset, tmp_path: Path) -> None:
+    """dcmp2pgm knows bitmap shutters alone: it is given the same one as a bitmap."""
+    given, hidden = _shape(name, image.Rows)
+    (item,) = voi(image)
+    state = states.state(image, SoftcopyVOILUTSequence=[item], ShutterPresentationValue=0x6000)
+    put(state, hidden)
+    state.ShutterShape, state.ShutterOverlayGroup = "BITMAP", 0x6000
+    theirs = dcmtk(state, image, tmp_path)
+    del image.RescaleSlope, image.RescaleIntercept, image.RescaleType
+    image.WindowCenter, image.WindowWidth = item.WindowCenter, item.WindowWidth
+    image.ShutterShape, image.ShutterPresentationValue = name, 0x6000
+    for keyword, value in given.items():
+        setattr(image, keyword, value)
+    (picture,) = Renderer(Limits()).dataset(image)
+    assert np.abs(picture.pixels.astype(int) - theirs).max() <= 1
+    assert 0 < (picture.pixels == 0x60).sum() < picture.pixels.size
+
+
 def test_frames(tmp_path: Path) -> None:
     cells = np.stack([ramp(np.uint16, 12), ramp(np.uint16, 12)[::-1], ramp(np.uint16, 12) // 2])
     image = made.grey(cells, 12)

@@ -76,9 +76,13 @@ def overlays(held: Attributes) -> tuple[Overlay, ...]:
 
 
 def drawn(
-    pixels: Array, over: Sequence[Overlay], index: int, frame: Frame | None, shade: int = _WHITE
+    pixels: Array,
+    over: Sequence[Overlay],
+    index: int,
+    frame: Frame | None,
+    shade: int | Array = _WHITE,
 ) -> Array:
-    """The shades of frame `index` (from 0) with its overlays in `shade`; `pixels` stay."""
+    """The picture of frame `index` (from 0) with its overlays in `shade`; `pixels` stay."""
     for overlay in over:
         plane = overlay.plane(index, frame)
         if plane is None or not plane.any():

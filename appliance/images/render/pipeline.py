@@ -22,6 +22,7 @@ from appliance.images.render.palette import palette
 from appliance.images.render.pixels import GREY, describes_pixels, layout
 from appliance.images.render.profiles import Profiles, profile
 from appliance.images.render.refusal import NoPicture, Refusal, Undecodable
+from appliance.images.render.shutter import own_shutter, shuttered, shuttering
 from appliance.images.render.source import Source, of_dataset, opened
 from appliance.images.render.table import Tables
 
@@ -98,12 +99,17 @@ class Renderer:
         """The pictures of an instance that has been opened; see `dataset`."""
         held = source.attributes
         frames = frames_of(source, self.limits, self.progress)
-        over = overlays(held) if self.overlays else ()
-        stretch = aspect(held, groups(held))
+        planes, grouped = overlays(held), groups(held)
+        stretch = aspect(held, grouped)
         single = frames.layout.frames == 1
         shown_for = durations(held, frames.layout.frames)
         for index, (frame, pixels, voi, remark) in enumerate(self._shown(frames)):
-            picture = squared(drawn(pixels, over, index, frame), stretch, self.limits)
+            shutter = own_shutter(held, grouped, index)
+            pixels = shuttered(pixels, shutter, planes, index, frame)
+            if self.overlays:
+                over = [plane for plane in planes if plane.group != shuttering(shutter)]
+                pixels = drawn(pixels, over, index, frame)
+            picture = squared(pixels, stretch, self.limits)
             number = None if single else index + 1
             yield Picture(number, picture, voi, shown_for[index], remark)
 
