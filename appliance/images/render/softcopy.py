@@ -23,12 +23,13 @@ from appliance.images.render.grey import negative, whole
 from appliance.images.render.groups import NONE, groups
 from appliance.images.render.limits import Limits
 from appliance.images.render.lut import Lut, grey_lut
-from appliance.images.render.modality import modality
+from appliance.images.render.modality import IDENTITY, modality
 from appliance.images.render.overlays import activated, drawn, overlays
 from appliance.images.render.pixels import GREY, StoredFormat
 from appliance.images.render.refusal import Undecodable
 from appliance.images.render.shutter import shuttered
 from appliance.images.render.source import Source
+from appliance.images.render.subtraction import subtracted, subtraction
 from appliance.images.render.table import Stages, Tables
 from appliance.images.render.view import view
 from appliance.images.render.voi import Identity, VoiLut, voi
@@ -36,6 +37,8 @@ from appliance.images.render.voi import Identity, VoiLut, voi
 Array = np.ndarray[Any, np.dtype[Any]]
 
 _MOST_IMAGES = 10_000
+_DIFFERENCES = StoredFormat(64, 64, 63, True)
+"""Of floating point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,30 +79,39 @@ def presented(
         raise Undecodable(
             "The presentation state is for grey images, and refers to a coloured one."
         )
-    if state.items(a.MASK_SUBTRACTION):
-        raise Undecodable("The presentation state subtracts a mask, which is not rendered.")
-    wanted = min(max(reference.frames, default=frames.layout.frames), frames.layout.frames)
-    for index, frame in enumerate(islice(frames, wanted)):
-        if index + 1 in reference:
-            yield index + 1, *_shown(state, reference, frames, index, frame, tables, limits)
+    count = frames.layout.frames
+    by = subtraction(state, frames.source.attributes, count)
+    wanted = (one for one in range(1, count + 1) if one in reference)
+    for number, frame, difference in subtracted(frames, wanted, by, state):
+        shown = _Shown(number - 1, frame, difference)
+        yield number, *_shown(state, reference, frames, shown, tables, limits)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A frame and its index (from 0); `difference` from a mask, if one is subtracted."""
+
+    index: int
+    frame: Frame
+    difference: Array | None
 
 
 def _shown(
     state: Attributes,
     reference: Reference,
     frames: Frames,
-    index: int,
-    frame: Frame,
+    shown: _Shown,
     tables: Tables,
     limits: Limits,
 ) -> tuple[Array, str, str]:
-    held = frames.source.attributes
+    held, index, frame = frames.source.attributes, shown.index, shown.frame
 
     def own(sequence: Attribute) -> list[Attributes]:
         return [item for item in state.items(sequence) if _is_for(item, reference.image, index + 1)]
 
-    steps = stages(state, own(a.SOFTCOPY_VOI_SEQUENCE), frame.format)
-    pixels = tables.apply(frame.samples, steps)
+    windows, difference = own(a.SOFTCOPY_VOI_SEQUENCE), shown.difference
+    steps = stages(state, windows, frame.format, differences=difference is not None)
+    pixels = tables.apply(frame.samples if difference is None else difference, steps)
     planes = overlays(state)
     pixels = shuttered(pixels, state, planes)
     known = layers(state)
@@ -116,10 +128,24 @@ def _shown(
     return picture, steps.voi.name, remark
 
 
-def stages(state: Attributes, windows: Sequence[Attributes], stored: StoredFormat) -> Stages:
-    """The grey stages of a state. `windows`: items of its VOI sequence that are for the image."""
+def stages(
+    state: Attributes,
+    windows: Sequence[Attributes],
+    stored: StoredFormat,
+    *,
+    differences: bool = False,
+) -> Stages:
+    """The grey stages of a state. `windows`: items of its VOI sequence that are for the image.
+
+    differences: what goes in are differences of modality values, one bit longer than these.
+    """
     transform = modality(state, NONE, 0, stored)
-    given = (voi(item, NONE, 0, negative(transform, stored)) for item in windows)
+    low, high = whole(transform, stored)
+    below_zero = negative(transform, stored)
+    if differences:
+        low, high, below_zero = low - high - 1, high - low, True
+        stored, transform = _DIFFERENCES, IDENTITY
+    given = (voi(item, NONE, 0, below_zero) for item in windows)
     found = next((one for one in given if one is not None), None)
     presentation = _presentation(state)
     levels = 256 if presentation is None else max(presentation.length, 2)
@@ -128,7 +154,7 @@ def stages(state: Attributes, windows: Sequence[Attributes], stored: StoredForma
     return Stages(
         stored,
         transform,
-        found or Identity(*whole(transform, stored), levels),
+        found or Identity(low, high, levels),
         # The photometric interpretation of the image has no say (PS3.4 Section N.2.1.3).
         inverted=state.text(a.PRESENTATION_SHAPE).upper() == "INVERSE",
         presentation=presentation,
