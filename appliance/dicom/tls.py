@@ -1,8 +1,8 @@
 """TLS for associations: TLS 1.2 or newer (PS3.15 Annex B.9, BCP 195), PEM in the settings."""
 
-import os
 import ssl
 
+from appliance.settings.chains import load_chain
 from appliance.settings.model import TLS
 from appliance.settings.problems import Obstacle
 
@@ -33,7 +33,7 @@ def client_context(tls: TLS) -> ssl.SSLContext:
 def _load(context: ssl.SSLContext, tls: TLS) -> None:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
-        _load_chain(context, tls)
+        load_chain(context, tls.certificate, tls.key)
         if tls.authorities:
             context.load_verify_locations(cadata=tls.authorities)
         else:
@@ -43,15 +43,3 @@ def _load(context: ssl.SSLContext, tls: TLS) -> None:
             f"[tls] certificate, key or authorities cannot be used ({error}); "
             "give the PEM text of a certificate, its unencrypted key and the issuing authorities"
         ) from None
-
-
-def _load_chain(context: ssl.SSLContext, tls: TLS) -> None:
-    """OpenSSL reads a chain from files only: one in memory keeps the key off the disk."""
-    descriptor = os.memfd_create("netty-tls", os.MFD_CLOEXEC)
-    try:
-        with os.fdopen(descriptor, "w", closefd=False) as file:
-            file.write(f"{tls.certificate}\n{tls.key}\n")
-        # Without a password, OpenSSL would ask the terminal for that of an encrypted key.
-        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
-    finally:
-        os.close(descriptor)

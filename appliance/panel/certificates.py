@@ -8,6 +8,7 @@ import tempfile
 from pathlib import Path
 from typing import Final
 
+from appliance.settings.chains import load_chain
 from appliance.settings.shown import Shown
 
 LOGGER = logging.getLogger(__name__)
@@ -61,13 +62,9 @@ class Certificates:
         self._tell(certificate.read_text("ascii"))
 
     def _use_given(self, certificate: str, key: str) -> None:
-        with tempfile.TemporaryDirectory() as folder:
-            files = Path(folder, "certificate"), Path(folder, "key")
-            for file, text in zip(files, (certificate, key), strict=True):
-                file.write_text(text)
-            # A pair that does not fit would spoil the context that is in use.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(*files)
-            self.context.load_cert_chain(*files)
+        # A pair that does not fit would spoil the context that is in use.
+        for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
+            load_chain(context, certificate, key)
         self._tell(certificate)
 
     def _tell(self, certificate: str) -> None:

@@ -41,6 +41,7 @@ def contradictions(reading: Reading) -> tuple[Contradiction, ...]:
         _gateway_elsewhere,
         _same_port_twice,
         _half_a_certificate,
+        _another_ones_key,
         _nobody_to_trust,
         _tls_without_certificate,
         _names_twice,
@@ -136,6 +137,24 @@ def _half_a_certificate(reading: Reading) -> Iterator[Contradiction]:
         f"no {lacks}",
         f"add the {lacks}, or remove the {there}",
     )
+
+
+def _another_ones_key(reading: Reading) -> Iterator[Contradiction]:
+    for name in ("panel", "tls"):
+        table = reading.values.get((name,))
+        if not isinstance(table, Panel | TLS) or not (table.certificate and table.key):
+            continue
+        # Most boxes have none: they need not load TLS to read their settings.
+        from appliance.settings.chains import flaw
+
+        if found := flaw(table.certificate, table.key):
+            yield Contradiction(
+                (name, "key"),
+                "the private key of this table's certificate",
+                found,
+                "paste the two of one pair; the certificate of the box itself comes first",
+                (name, "certificate"),
+            )
 
 
 def _nobody_to_trust(reading: Reading) -> Iterator[Contradiction]:

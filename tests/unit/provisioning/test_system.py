@@ -24,11 +24,17 @@ from appliance.provisioning.system import (
     write,
 )
 from appliance.settings.reader import read
-from tests.unit.settings.files import KEY, PASSWORD, TOKEN, WHOLE
+from tests.unit.settings.files import (
+    ANOTHER_CERTIFICATE,
+    ANOTHER_KEY,
+    CERTIFICATE,
+    KEY,
+    PASSWORD,
+    TOKEN,
+    WHOLE,
+)
 
 OVERLAY = Path(__file__).parents[3] / "overlay"
-
-OTHER_KEY = KEY.replace("MAUCAQACAQ==", "MAUCAQECAQ==")
 
 FIXED = """\
 revision = 1
@@ -189,13 +195,14 @@ def test_what_is_not_wanted_any_more_goes(tmp_path: Path) -> None:
 
 
 def test_the_page_is_told_for_its_group_alone_and_without_foreign_keys(tmp_path: Path) -> None:
-    text = WHOLE.replace(KEY, OTHER_KEY, 1)  # That of [panel] comes first.
-    assert text.count(KEY) == text.count(OTHER_KEY) == 1
+    # Those of [panel] come first.
+    text = WHOLE.replace(CERTIFICATE, ANOTHER_CERTIFICATE, 1).replace(KEY, ANOTHER_KEY, 1)
+    assert text.count(KEY) == text.count(ANOTHER_KEY) == 1
     write(read(text), tmp_path)
     file = tmp_path / PANEL
     assert file.stat().st_mode & 0o777 == 0o640
     told = json.loads(file.read_text())
-    assert (told["password"], told["token"], told["key"]) == (PASSWORD, TOKEN, OTHER_KEY)
+    assert (told["password"], told["token"], told["key"]) == (PASSWORD, TOKEN, ANOTHER_KEY)
     assert json.dumps(KEY)[1:-1] not in file.read_text()
     shown = {(one["table"], one["key"]): one for one in told["applied"]}
     for name in ("password", "token", "key", "certificate"):

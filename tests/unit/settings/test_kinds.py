@@ -26,7 +26,8 @@ from appliance.settings.kinds import (
     did_you_mean,
     quoted,
 )
-from tests.unit.settings.files import CERTIFICATE, KEY
+from tests.unit.settings.files import PLAUSIBLE_CERTIFICATE as CERTIFICATE
+from tests.unit.settings.files import PLAUSIBLE_KEY as KEY
 
 CERTIFICATES, KEYS = Pem("CERTIFICATE"), Pem("PRIVATE KEY")
 WORDS = Choice(("broad", "strict"))

@@ -26,7 +26,15 @@ from appliance.settings.model import (
 from appliance.settings.problems import Problem, dotted
 from appliance.settings.reader import Problems, read
 from appliance.settings.units import DAY, GIB, HOUR, KIB, MIB, TIB
-from tests.unit.settings.files import CERTIFICATE, KEY, PASSWORD, TOKEN, WHOLE
+from tests.unit.settings.files import (
+    ANOTHER_KEY,
+    CERTIFICATE,
+    KEY,
+    PASSWORD,
+    PLAUSIBLE_CERTIFICATE,
+    TOKEN,
+    WHOLE,
+)
 
 
 def problems(text):
@@ -65,7 +73,7 @@ def test_a_whole_file_is_read():
         tls=TLS(
             certificate=CERTIFICATE,
             key=KEY,
-            authorities=CERTIFICATE + CERTIFICATE,
+            authorities=PLAUSIBLE_CERTIFICATE + PLAUSIBLE_CERTIFICATE,
             port=2763,
             require_certificate=False,
         ),
@@ -297,6 +305,25 @@ TLS_TABLE = f"[tls]\ncertificate = '''\n{CERTIFICATE}'''\nkey = '''\n{KEY}'''\n"
             (2, 9),
             "remote[1]",
             "found 1; write [[remote]]",
+        ),
+        (
+            "revision=1\n" + TLS_TABLE.replace(KEY, ANOTHER_KEY) + "require_certificate=false",
+            (CERTIFICATE.count("\n") + 5, 7),
+            "tls.key",
+            "found the key of another one, as in line 3",
+        ),
+        (
+            "revision=1\n" + TLS_TABLE.replace("[tls]", "[panel]").replace(KEY, ANOTHER_KEY),
+            (CERTIFICATE.count("\n") + 5, 7),
+            "panel.key",
+            "paste the two of one pair",
+        ),
+        (
+            "revision=1\n"
+            + TLS_TABLE.replace("[tls]", "[panel]").replace(CERTIFICATE, PLAUSIBLE_CERTIFICATE),
+            (8, 7),
+            "panel.key",
+            "found a pair that OpenSSL does not take",
         ),
         (
             f"revision=1\n{REMOTE}tls=true\n[tls]\ncertificate='''\n{CERTIFICATE}'''",

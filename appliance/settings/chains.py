@@ -1,0 +1,31 @@
+"""A certificate and its key from the settings, as TLS takes them."""
+
+import os
+import ssl
+
+
+def load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
+    """Have `context` show a certificate, PEM text with the intermediate ones below it.
+
+    OpenSSL reads a chain from files only: one in memory keeps the key off the disk. Raises OSError,
+    of which ssl.SSLError is one, if it cannot be used.
+    """
+    descriptor = os.memfd_create("netty-tls", os.MFD_CLOEXEC)
+    try:
+        with os.fdopen(descriptor, "w", closefd=False) as file:
+            file.write(f"{certificate}\n{key}\n")
+        # Without a password, OpenSSL would ask the terminal for that of an encrypted key.
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
+    finally:
+        os.close(descriptor)
+
+
+def flaw(certificate: str, key: str) -> str:
+    """Why a certificate cannot be shown with a key; empty if it can."""
+    try:
+        load_chain(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), certificate, key)
+    except ssl.SSLError as error:
+        if error.reason == "KEY_VALUES_MISMATCH":
+            return "the key of another one"
+        return f"a pair that OpenSSL does not take: {error.reason or error}"
+    return ""
