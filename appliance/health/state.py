@@ -269,7 +269,8 @@ def _at_rest(facts: Facts) -> list[Problem]:
             "shorten how long images are kept, in the settings. With room, it goes on by itself.",
         )
         problems.append(Problem(what, who))
-    if facts.obstacle:
+    # Of a full disk one sentence is enough, and it is the one that says what to do.
+    if facts.obstacle and facts.space != "full":
         what = Text("画像を作成できません", "No pictures can be made")
         who = _who(_TECHNICIAN, "下の説明に従ってください。", "do as it says below.")
         problems.append(Problem(what, who, facts.obstacle))

@@ -144,6 +144,7 @@ ROWS: tuple[tuple[dict[str, object], Name, str], ...] = (
     ({"rolled_back": True}, "degraded", "the software before it is back"),
     ({"suspended": True}, "degraded", "Suspended"),
     ({"obstacle": "the disk is read-only"}, "degraded", "the disk is read-only"),
+    ({"obstacle": "no space left", "space": "full"}, "degraded", "no images are taken"),
     ({"provisioned": False, "service": "stopped"}, "unprovisioned", "netty.toml"),
     ({"provisioned": False, "stick": "applying", "service": "starting"}, "starting", "tried"),
     ({"service": "starting"}, "starting", "Starting"),
