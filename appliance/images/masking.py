@@ -55,6 +55,18 @@ _BEHIND: Final = 0x7FE00000
 
 
 @dataclass(frozen=True, slots=True)
+class Looked:
+    """What became of a DICOM file.
+
+    masked: transfer syntax and bytes of one that was masked, now or before; frames: those of the
+    image in it, if it is as it was when they were looked at
+    """
+
+    masked: tuple[str, int] | None = None
+    frames: Frames | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Masking:
     """What is done about text in pixels.
 
@@ -66,38 +78,42 @@ class Masking:
     hold: bool = True
     bits: bool = False
 
-    def file(
+    def file(self, path: Path, limits: Limits) -> tuple[str, int] | None:
+        """Mask the image in a DICOM file, if there is anything to mask that has not been yet.
+
+        Returns transfer syntax and bytes of a file that was masked, now or before, and None for
+        one that is as it was. Raises NoPicture for an image that is held back, Undecodable if its
+        pixels cannot be decoded, OSError if the file cannot be read or written.
+        """
+        return self.looked(path, limits).masked
+
+    def looked(
         self,
         path: Path,
         limits: Limits,
         progress: Callable[[], None] = lambda: None,
         *,
         folder: Path | None = None,
-    ) -> tuple[str, int] | None:
-        """Mask the image in a DICOM file, if there is anything to mask that has not been yet.
+    ) -> Looked:
+        """As `file`; what had to be opened and decoded for it need not be so again.
 
         Until the masked file is whole, it lies in `folder`, or beside the one it replaces.
-
-        Returns transfer syntax and bytes of a file that was masked, now or before, and None for
-        one that is as it was. Raises NoPicture for an image that is held back, Undecodable if its
-        pixels cannot be decoded, OSError if the file cannot be read or written.
         """
         source = opened(path, limits)
         if source.pixels is None or a.ROWS not in source.attributes:
-            return None
+            return Looked()
         if _cleaned(source.attributes):
-            return source.transfer_syntax, path.stat().st_size
+            masked = source.transfer_syntax, path.stat().st_size
+            return Looked(masked, frames_of(source, limits, progress))
         blank = self._blank(path) if self._concerns(source.attributes) else Blank()
-        if not blank and not self.bits:
-            return None
         frames = frames_of(source, limits, progress)
         padding = source.attributes.integer(a.PADDING_VALUE)
-        if not blank and not _hides(frames, padding):
-            return None
+        if not blank and not (self.bits and _hides(frames, padding)):
+            return Looked(None, frames)
         with PendingFile.create(path, folder) as pending:
             _write(pending, _read(path), frames, blank, padding)
             sync_directories(pending.settle())
-            return str(ExplicitVRLittleEndian), pending.size
+            return Looked((str(ExplicitVRLittleEndian), pending.size))
 
     def _concerns(self, attributes: Attributes) -> bool:
         """Whether a closer look is worth its time: most images are of no rule."""

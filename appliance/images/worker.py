@@ -31,9 +31,10 @@ from appliance.archive.files import (
 )
 from appliance.images.animation import Reel
 from appliance.images.encode import NotEncodable, encode, obstacle
-from appliance.images.masking import Masking
+from appliance.images.masking import Looked, Masking
 from appliance.images.orders import Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
+from appliance.images.render.decode import Frames
 from appliance.images.render.softcopy import is_state
 from appliance.images.render.source import Source, opened
 
@@ -174,9 +175,10 @@ class Worker:
         mark = pictures.mark()
         made = Made()
         try:
-            made.rewritten = self._mask(job)
+            looked = self._mask(job)
+            made.rewritten = looked.masked
             with self._reel(job) as reel:
-                for picture in self._pictures(job, made):
+                for picture in self._pictures(job, made, looked.frames):
                     made.rows.append(self._write(job, picture, pictures))
                     with _writing():
                         reel.add(picture)
@@ -190,20 +192,26 @@ class Worker:
             return made.nothing(*_refused(error))
         return made.all()
 
-    def _mask(self, job: Sequence[str]) -> tuple[str, int] | None:
+    def _mask(self, job: Sequence[str]) -> Looked:
         """Black out the text in the pixels of a job's file; a full disk is no fault of the job."""
         path = self._folders.dicom_file(*job)
         # With the pictures' own, so that it is swept with them if this process is killed.
         pictures = self._folders.images / job[0] / job[1]
         try:
-            return self._masking.file(path, self._limits, self._tell, folder=pictures)
+            return self._masking.looked(path, self._limits, self._tell, folder=pictures)
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
                 raise Unwritable(f"Pictures cannot be written: {error.strerror}.") from error
             raise
 
-    def _pictures(self, job: Sequence[str], made: Made) -> Iterator[Picture]:
-        """The pictures of an instance, of a presentation state those of its images."""
+    def _pictures(self, job: Sequence[str], made: Made, frames: Frames | None) -> Iterator[Picture]:
+        """The pictures of an instance, of a presentation state those of its images.
+
+        frames: its own, if they have been looked at.
+        """
+        if frames is not None:
+            yield from self._renderer.frames(frames)
+            return
         source = opened(self._folders.dicom_file(*job), self._limits)
         if not is_state(source):
             yield from self._renderer.source(source)

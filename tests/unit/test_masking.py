@@ -18,7 +18,7 @@ from pydicom.uid import (
 
 from appliance.images.deidentify.regions import shipped_rules
 from appliance.images.masking import HELD, Masking
-from appliance.images.render import Limits, NoPicture, render_file
+from appliance.images.render import Limits, NoPicture, Renderer, codecs, render_file
 from appliance.settings.model import Mask
 
 from .render import made
@@ -261,3 +261,21 @@ def test_bits_are_cleared_where_text_is_masked(tmp_path: Path) -> None:
 
 def test_shipped_rules_are_for_ultrasound() -> None:
     assert {rule.modality for rule in shipped_rules()} == {"US", "IVUS"}
+
+
+@pytest.mark.parametrize("stored", [12, 16])
+def test_what_is_looked_at_is_decoded_once(
+    stored: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset = made.grey(noise(ROWS, COLUMNS, dtype=np.uint16, high=4096), stored)
+    dataset.compress(RLELossless)
+    path = made.saved(dataset, tmp_path / "ct.dcm")
+    expected = [picture.pixels for picture in render_file(path)]
+    decoded: list[int] = []
+    run_length = codecs.run_length
+    monkeypatch.setattr(codecs, "run_length", lambda *of: decoded.append(1) or run_length(*of))
+    looked = BITS.looked(path, Limits())
+    assert looked.masked is None and looked.frames is not None
+    pictures = [picture.pixels for picture in Renderer(Limits()).frames(looked.frames)]
+    assert np.array_equal(pictures, expected)
+    assert len(decoded) == 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -38,16 +38,22 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The frames of an instance, each decoded when it is asked for."""
+    """The frames of an instance, each decoded when it is asked for; a single one is kept."""
 
     source: Source
     layout: Layout
     progress: Callable[[], None] = lambda: None
+    _kept: list[Frame] = field(default_factory=list, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; Undecodable if one of them, or their number, does not fit."""
+        if self._kept:
+            yield from self._kept
+            return
         for frame in self._encapsulated() if self.source.encapsulated else self._native():
             self.progress()
+            if self.layout.frames == 1:
+                self._kept.append(frame)
             yield frame
 
     def _native(self) -> Iterator[Frame]:

@@ -97,8 +97,11 @@ class Renderer:
 
     def source(self, source: Source) -> Iterator[Picture]:
         """The pictures of an instance that has been opened; see `dataset`."""
-        held = source.attributes
-        frames = frames_of(source, self.limits, self.progress)
+        yield from self.frames(frames_of(source, self.limits, self.progress))
+
+    def frames(self, frames: Frames) -> Iterator[Picture]:
+        """The pictures of an instance whose frames may have been decoded; see `dataset`."""
+        held = frames.source.attributes
         planes, grouped = overlays(held), groups(held)
         stretch = aspect(held, grouped)
         single = frames.layout.frames == 1
