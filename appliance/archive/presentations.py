@@ -8,10 +8,10 @@ import sqlite3
 from collections.abc import Iterable
 from typing import Final
 
-from appliance.archive.records import PRESENTATION_STATE, Presented
+from appliance.archive.records import PRESENTATION_STATES, Presented
 
 # A literal, not a parameter: SQLite takes a partial index only where it sees the same words.
-_WAITING: Final = f"picture = 'queued' AND file = 'held' AND sop_class = '{PRESENTATION_STATE}'"
+_WAITING: Final = f"picture = 'queued' AND file = 'held' AND sop_class IN {PRESENTATION_STATES}"
 _AGAIN: Final = "UPDATE instances SET picture = 'queued', reason = '', generation = generation + 1"
 
 

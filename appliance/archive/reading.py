@@ -13,7 +13,7 @@ from urllib.parse import quote
 from appliance.archive import schema
 from appliance.archive.database import BUSY
 from appliance.archive.records import (
-    PRESENTATION_STATE,
+    PRESENTATION_STATES,
     CatalogueFailed,
     CatalogueTooNew,
     Event,
@@ -135,9 +135,9 @@ class CatalogueReader:
                     " FROM instances JOIN series ON series.id = instances.series"
                     " JOIN studies ON studies.id = instances.study"
                     " WHERE picture = 'queued' AND file = 'held'"
-                    "  AND NOT (sop_class = ? AND studies.last_stored BETWEEN ? AND ?)"
+                    "  AND NOT (sop_class IN (?, ?) AND studies.last_stored BETWEEN ? AND ?)"
                     " ORDER BY instances.id LIMIT ?",
-                    (PRESENTATION_STATE, now - QUIET, now, limit),
+                    (*PRESENTATION_STATES, now - QUIET, now, limit),
                 )
             ]
 

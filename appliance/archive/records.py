@@ -16,8 +16,10 @@ RenderState = Literal["rendered", "none", "failed"]
 Severity = Literal["info", "warning", "error"]
 
 
-PRESENTATION_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
-"""The SOP class of presentation states that are rendered (Grayscale Softcopy)."""
+GREY_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.1"
+COLOUR_STATE: Final = "1.2.840.10008.5.1.4.1.1.11.2"
+PRESENTATION_STATES: Final = (GREY_STATE, COLOUR_STATE)
+"""The SOP classes of presentation states that are rendered: Grayscale and Color Softcopy."""
 
 
 class CatalogueFailed(Obstacle):

@@ -10,7 +10,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 from appliance.archive import presentations
 from appliance.archive.files import DurableNames, Folders, sync_directories
 from appliance.archive.records import (
-    PRESENTATION_STATE,
+    PRESENTATION_STATES,
     Adoption,
     CatalogueFailed,
     PictureRow,
@@ -253,7 +253,7 @@ class Rows:
         if outcome.state == "failed" and not self._dicom_file(job).exists():
             lose(connection, [job.key], [])
             return
-        study, is_state = row[0], row[1] == PRESENTATION_STATE
+        study, is_state = row[0], row[1] in PRESENTATION_STATES
         old = connection.execute(
             "SELECT frame, suffix FROM pictures WHERE instance = ?", (job.key,)
         ).fetchall()
@@ -291,8 +291,8 @@ class Rows:
             "SELECT instances.id, series.uid, instances.uid"
             " FROM instances JOIN series ON series.id = instances.series"
             " WHERE instances.study = ? AND file = 'held' AND picture = 'rendered'"
-            "  AND sop_class <> ?",
-            (study, PRESENTATION_STATE),
+            "  AND sop_class NOT IN (?, ?)",
+            (study, *PRESENTATION_STATES),
         ).fetchall()
         for key, series, instance in rows:
             connection.execute("UPDATE instances SET file = 'dropped' WHERE id = ?", (key,))
@@ -513,7 +513,7 @@ def lose(connection: sqlite3.Connection, files: Iterable[int], pictures: Iterabl
 def _first_picture_state(
     instance: StoredInstance, pictures: Sequence[PictureRow]
 ) -> tuple[str, str]:
-    if instance.sop_class == PRESENTATION_STATE:
+    if instance.sop_class in PRESENTATION_STATES:
         # Which image each of its pictures is of, only rendering tells.
         return "queued", ""
     if pictures:

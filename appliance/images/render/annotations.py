@@ -16,7 +16,9 @@ from pydicom.charset import convert_encodings, decode_bytes
 
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attribute, Attributes
+from appliance.images.render.colour import of_cielab
 from appliance.images.render.lettering import MISSING, Font, Lettering, lettering
+from appliance.images.render.overlays import Ink
 from appliance.images.render.view import Point, View
 
 Array = np.ndarray[Any, np.dtype[Any]]
@@ -35,35 +37,39 @@ _STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A graphic layer: its name, its place in the order from below, and its shade."""
+    """A graphic layer: its name, its place in the order from below, its shade and colour."""
 
     name: str
     order: int
-    shade: int
+    shade: int = _WHITE
+    colour: tuple[int, int, int] = (_WHITE, _WHITE, _WHITE)
+
+    def ink(self, pixels: Array) -> Ink:
+        """What is drawn with on shades (rows, columns) or colours (rows, columns, 3)."""
+        return self.shade if pixels.ndim == 2 else self.colour
 
 
 def layers(state: Attributes) -> dict[str, Layer]:
     """The graphic layers of a presentation state by name."""
-    found = (
-        Layer(
-            item.text(a.GRAPHIC_LAYER),
-            item.integer(a.LAYER_ORDER) or 0,
-            _WHITE if (grey := item.integer(a.LAYER_GREY)) is None else grey >> 8 & 0xFF,
-        )
-        for item in state.items(a.GRAPHIC_LAYERS)
-    )
-    return {layer.name: layer for layer in found}
+    return {layer.name: layer for layer in map(_layer, state.items(a.GRAPHIC_LAYERS))}
+
+
+def _layer(item: Attributes) -> Layer:
+    grey, lab = item.integer(a.LAYER_GREY), item.integers(a.LAYER_COLOUR)
+    shade = _WHITE if grey is None else grey >> 8 & 0xFF
+    colour = of_cielab(lab) if len(lab) == 3 else (shade, shade, shade)
+    return Layer(item.text(a.GRAPHIC_LAYER), item.integer(a.LAYER_ORDER) or 0, shade, colour)
 
 
 def annotated(
     pixels: Array, state: Attributes, annotations: Iterable[Attributes], view: View
 ) -> tuple[Array, str]:
-    """The shades (rows, columns) of a view with annotations drawn on them, and a remark or nothing.
+    """The shades or colours of a view with annotations drawn on them, and a remark or nothing.
 
     `annotations`: those items of Graphic Annotation Sequence that are for the image. `pixels` stay.
     """
     known = layers(state)
-    unknown = Layer("", 0, _WHITE)
+    unknown = Layer("", 0)
     inked = [(known.get(item.text(a.GRAPHIC_LAYER), unknown), item) for item in annotations]
     if not inked:
         return pixels, ""
@@ -71,7 +77,7 @@ def annotated(
     image = Image.fromarray(pixels)
     encodings = _encodings(state)
     for layer, item in sorted(inked, key=lambda one: one[0].order):
-        pen = _Pen(ImageDraw.Draw(image), view, image.size, layer.shade)
+        pen = _Pen(ImageDraw.Draw(image), view, image.size, layer.ink(pixels))
         for graphic in item.items(a.GRAPHIC_OBJECTS)[:_MOST_OBJECTS]:
             pen.graphic(graphic)
         for text in item.items(a.TEXT_OBJECTS)[:_MOST_OBJECTS]:
@@ -105,7 +111,7 @@ class _Pen:
     draw: ImageDraw.ImageDraw
     view: View
     size: tuple[int, int]
-    shade: int
+    shade: Ink
 
     @property
     def width(self) -> int:

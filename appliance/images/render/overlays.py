@@ -18,6 +18,9 @@ Array = np.ndarray[Any, np.dtype[Any]]
 _GROUPS = range(0x6000, 0x6020, 2)
 _WHITE = 255
 
+Ink = int | tuple[int, int, int]
+"""A shade, or a colour."""
+
 
 def _of(group: int, attribute: Attribute) -> Attribute:
     return Attribute(attribute.tag + (group - 0x6000 << 16), attribute.vr)
@@ -80,7 +83,7 @@ def drawn(
     over: Sequence[Overlay],
     index: int,
     frame: Frame | None,
-    shade: int | Array = _WHITE,
+    shade: Ink | Array = _WHITE,
 ) -> Array:
     """The picture of frame `index` (from 0) with its overlays in `shade`; `pixels` stay."""
     for overlay in over:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from appliance.images.render import attributes as a
 from appliance.images.render.attributes import Attribute, Attributes
+from appliance.images.render.colour import rgb
 from appliance.images.render.decode import Frame
 from appliance.images.render.lut import Descriptor, descriptor, entries
 from appliance.images.render.pixels import real
@@ -47,6 +49,11 @@ class Palette:
         whole = self.colours.view(np.uint32)[:, 0].take(index, mode="clip")
         rgbx = whole.view(np.uint8).reshape(*frame.samples.shape, 4)
         return np.ascontiguousarray(rgbx[..., :3])
+
+
+def in_colour(held: Attributes, photometric: str) -> Callable[[Frame], Array]:
+    """How the frames of a colour image become RGB, (rows, columns, 3) uint8."""
+    return palette(held).of if photometric == "PALETTE COLOR" else rgb
 
 
 def palette(held: Attributes) -> Palette:

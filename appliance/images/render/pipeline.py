@@ -12,13 +12,12 @@ from pydicom.dataset import Dataset
 
 from appliance.images.render import codecs, grey, softcopy
 from appliance.images.render.cine import durations
-from appliance.images.render.colour import rgb
 from appliance.images.render.decode import Frame, Frames
 from appliance.images.render.geometry import aspect, squared
 from appliance.images.render.groups import groups
 from appliance.images.render.limits import Limits
 from appliance.images.render.overlays import drawn, overlays
-from appliance.images.render.palette import palette
+from appliance.images.render.palette import in_colour
 from appliance.images.render.pixels import GREY, describes_pixels, layout
 from appliance.images.render.profiles import Profiles, profile
 from appliance.images.render.refusal import NoPicture, Refusal, Undecodable
@@ -123,6 +122,7 @@ class Renderer:
         nothing from the others.
         """
         number = 0
+        means = softcopy.Means(self.tables, self.profiles, self.limits)
         for reference in softcopy.references(state.attributes):
             try:
                 image = find(reference.image)
@@ -132,7 +132,7 @@ class Renderer:
                 frames = frames_of(image, self.limits, self.progress)
                 single = frames.layout.frames == 1
                 for frame, pixels, name, remark in softcopy.presented(
-                    state.attributes, reference, frames, self.tables, self.limits
+                    state.attributes, reference, frames, means
                 ):
                     number += 1
                     picture = Picture(number, pixels, name, STILL, remark)
@@ -147,11 +147,9 @@ class Renderer:
             yield from grey.shown(frames, self.tables)
             return
         held = frames.source.attributes
-        colours = palette(held) if photometric == "PALETTE COLOR" else None
-        meant = profile(held)
+        coloured, meant = in_colour(held, photometric), profile(held)
         for frame in frames:
-            pixels = rgb(frame) if colours is None else colours.of(frame)
-            pixels, remark = self.profiles.shown(pixels, meant)
+            pixels, remark = self.profiles.shown(coloured(frame), meant)
             yield frame, pixels, "", remark
 
 

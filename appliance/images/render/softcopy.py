@@ -1,7 +1,7 @@
-"""Grayscale Softcopy Presentation States: how somebody wants an image to be seen.
+"""Softcopy Presentation States, grey and of colour: how somebody wants an image to be seen.
 
-PS3.3 Section A.33.1, PS3.4 Annex N. What a state says, or leaves out, is said instead of the image:
-a stage that it does not mention leaves values as they are (PS3.4 Section N.2.1.3).
+PS3.3 Sections A.33.1 and A.33.2, PS3.4 Annex N. What a state says, or leaves out, is said instead
+of the image: a stage that it does not mention leaves values as they are (PS3.4 Section N.2.1.3).
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from typing import Any
 
 import numpy as np
 
-from appliance.archive.records import PRESENTATION_STATE
+from appliance.archive.records import COLOUR_STATE, PRESENTATION_STATES
 from appliance.images.render import attributes as a
-from appliance.images.render.annotations import annotated, layers
+from appliance.images.render.annotations import Layer, annotated, layers
 from appliance.images.render.attributes import Attribute, Attributes
 from appliance.images.render.decode import Frame, Frames
 from appliance.images.render.geometry import aspect
@@ -25,7 +25,9 @@ from appliance.images.render.limits import Limits
 from appliance.images.render.lut import Lut, grey_lut
 from appliance.images.render.modality import IDENTITY, modality
 from appliance.images.render.overlays import activated, drawn, overlays
+from appliance.images.render.palette import in_colour
 from appliance.images.render.pixels import GREY, StoredFormat
+from appliance.images.render.profiles import Profiles, profile
 from appliance.images.render.refusal import Undecodable
 from appliance.images.render.shutter import shuttered
 from appliance.images.render.source import Source
@@ -54,7 +56,7 @@ class Reference:
 
 def is_state(source: Source) -> bool:
     """Whether an instance is a presentation state that is rendered."""
-    return source.attributes.text(a.SOP_CLASS) == PRESENTATION_STATE
+    return source.attributes.text(a.SOP_CLASS) in PRESENTATION_STATES
 
 
 def references(state: Attributes) -> tuple[Reference, ...]:
@@ -68,14 +70,26 @@ def references(state: Attributes) -> tuple[Reference, ...]:
     return tuple({one.image: one for one in referred if one.image}.values())
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What pictures are made with."""
+
+    tables: Tables
+    profiles: Profiles
+    limits: Limits
+
+
 def presented(
-    state: Attributes, reference: Reference, frames: Frames, tables: Tables, limits: Limits
+    state: Attributes, reference: Reference, frames: Frames, means: Means
 ) -> Iterator[tuple[int, Array, str, str]]:
     """Number from 1, picture, name of the VOI transform and remark of each frame of a state.
 
     Undecodable where the state asks for what is not rendered, or is not for such an image.
     """
-    if frames.layout.photometric not in GREY:
+    grey = frames.layout.photometric in GREY
+    if grey and state.text(a.SOP_CLASS) == COLOUR_STATE:
+        raise Undecodable("The presentation state is for colour images, and refers to a grey one.")
+    if not grey and state.text(a.SOP_CLASS) != COLOUR_STATE:
         raise Undecodable(
             "The presentation state is for grey images, and refers to a coloured one."
         )
@@ -84,7 +98,7 @@ def presented(
     wanted = (one for one in range(1, count + 1) if one in reference)
     for number, frame, difference in subtracted(frames, wanted, by, state):
         shown = _Shown(number - 1, frame, difference)
-        yield number, *_shown(state, reference, frames, shown, tables, limits)
+        yield number, *_shown(state, reference, frames, shown, means)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,31 +115,45 @@ def _shown(
     reference: Reference,
     frames: Frames,
     shown: _Shown,
-    tables: Tables,
-    limits: Limits,
+    means: Means,
 ) -> tuple[Array, str, str]:
     held, index, frame = frames.source.attributes, shown.index, shown.frame
 
     def own(sequence: Attribute) -> list[Attributes]:
         return [item for item in state.items(sequence) if _is_for(item, reference.image, index + 1)]
 
-    windows, difference = own(a.SOFTCOPY_VOI_SEQUENCE), shown.difference
-    steps = stages(state, windows, frame.format, differences=difference is not None)
-    pixels = tables.apply(frame.samples if difference is None else difference, steps)
+    if frames.layout.photometric in GREY:
+        pixels, name = _shades(state, own(a.SOFTCOPY_VOI_SEQUENCE), shown, means.tables)
+        unusable = ""
+    else:
+        colours = in_colour(held, frames.layout.photometric)(frame)
+        # The state's profile takes the place of the image's (PS3.4 Section N.2.2).
+        pixels, unusable = means.profiles.shown(colours, profile(state) or profile(held))
+        name = ""
     planes = overlays(state)
     pixels = shuttered(pixels, state, planes)
     known = layers(state)
-    for group, name in activated(state).items():
-        shade = known[name].shade if name in known else 255
+    for group, layer in activated(state).items():
+        ink = known.get(layer, Layer(layer, 0)).ink(pixels)
         over = [plane for plane in planes if plane.group == group]
         over = over or [plane for plane in overlays(held) if plane.group == group]
-        pixels = drawn(pixels, over, index, frame, shade)
+        pixels = drawn(pixels, over, index, frame, ink)
     area = next(iter(own(a.DISPLAYED_AREAS)), None)
     shape = frames.layout.rows, frames.layout.columns
     seen = view(state, area, shape, aspect(held, groups(held)))
-    picture = seen.of(pixels, limits)
+    picture = seen.of(pixels, means.limits)
     picture, remark = annotated(picture, state, own(a.GRAPHIC_ANNOTATIONS), seen)
-    return picture, steps.voi.name, remark
+    return picture, name, " ".join(filter(None, (unusable, remark)))
+
+
+def _shades(
+    state: Attributes, windows: Sequence[Attributes], shown: _Shown, tables: Tables
+) -> tuple[Array, str]:
+    """The shades of a grey frame, and the name of the VOI transform."""
+    frame, difference = shown.frame, shown.difference
+    steps = stages(state, windows, frame.format, differences=difference is not None)
+    cells = frame.samples if difference is None else difference
+    return tables.apply(cells, steps), steps.voi.name
 
 
 def stages(

@@ -38,14 +38,14 @@ class View:
     flipped: bool
 
     def of(self, pixels: Array, limits: Limits) -> Array:
-        """The view of shades (rows, columns). Undecodable if it is larger than the limit."""
+        """The view of shades or colours. Undecodable if it is larger than the limit."""
         rows, columns = self.bottom - self.top, self.right - self.left
         if rows * columns > limits.frame_pixels:
             raise Undecodable(
                 f"A displayed area of {columns} × {rows} pixels is larger than the limit of "
                 f"{limits.frame_pixels} pixels."
             )
-        area = np.zeros((rows, columns), np.uint8)
+        area = np.zeros((rows, columns, *pixels.shape[2:]), np.uint8)
         top, left = max(self.top, 0), max(self.left, 0)
         seen = pixels[top : max(self.bottom, 0), left : max(self.right, 0)]
         under = area[top - self.top :, left - self.left :]

@@ -1,5 +1,6 @@
 """Presentation states and their images in the catalogue, in whatever order they arrive."""
 
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -14,15 +15,19 @@ from appliance.archive.catalogue import (
     StoredInstance,
 )
 from appliance.archive.files import Folders
+from appliance.archive.presentations import _WAITING
 from appliance.archive.reading import QUIET
-from appliance.archive.records import PRESENTATION_STATE
+from appliance.archive.records import GREY_STATE, PRESENTATION_STATES
 from tests.unit.archive.material import REMOTE, STUDY, arrive, draw, instance
 from tests.unit.archive.test_catalogue import kept, recounted
 
 IMAGE = instance(1)
-STATE = instance(
-    9, series="2.25.1.2", sop_class=PRESENTATION_STATE, modality="PR", has_pixels=False
-)
+STATE = instance(9, series="2.25.1.2", sop_class=GREY_STATE, modality="PR", has_pixels=False)
+
+
+@pytest.fixture(autouse=True, params=PRESENTATION_STATES)
+def of_each_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(globals(), "STATE", replace(STATE, sop_class=request.param))
 
 
 @pytest.fixture(autouse=True)
@@ -185,3 +190,12 @@ def test_nothing_of_an_expired_state_is_left(folders: Folders, catalogue: Catalo
     )
     assert left == (0,)
     assert not any(row.pictures for row in catalogue.instances(STUDY))
+
+
+def test_the_states_that_wait_are_found_without_a_look_at_the_images(folders: Folders) -> None:
+    with sqlite3.connect(folders.catalogue) as connection:
+        plan = connection.execute(
+            f"EXPLAIN QUERY PLAN SELECT 1 FROM instances WHERE study = ? AND {_WAITING}", (1,)
+        ).fetchall()
+    connection.close()
+    assert "any_states_queued" in str(plan)
