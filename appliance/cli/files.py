@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -71,6 +72,7 @@ def _deidentify(options: argparse.Namespace) -> int:
         IMPLEMENTATION_VERSION_NAME,
     )
     from appliance.images.deidentify import Malformed, deidentify_file
+    from appliance.images.single import NotRendered, mask_apart
 
     try:
         data = deidentify_file(
@@ -83,8 +85,12 @@ def _deidentify(options: argparse.Namespace) -> int:
         raise Failed(f"{options.source}: {error}") from None
     before = options.source.read_bytes() if options.explain or options.html else b""
     _write(options.target, data)
+    try:
+        mask_apart(options.target, bits=options.profile == "basic")
+    except NotRendered as reason:
+        print(f"{options.target}: look for text in its pixels: {reason}", file=sys.stderr)
     if before:
-        _explain(options, before, data)
+        _explain(options, before, options.target.read_bytes())
     return 0
 
 

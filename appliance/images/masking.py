@@ -106,9 +106,11 @@ class Masking:
             masked = source.transfer_syntax, path.stat().st_size
             return Looked(masked, frames_of(source, limits, progress))
         blank = self._blank(path) if self._concerns(source.attributes) else Blank()
+        if not blank and not self.bits:
+            return Looked()
         frames = frames_of(source, limits, progress)
         padding = source.attributes.integer(a.PADDING_VALUE)
-        if not blank and not (self.bits and _hides(frames, padding)):
+        if not blank and not _hides(frames, padding):
             return Looked(None, frames)
         with PendingFile.create(path, folder) as pending:
             _write(pending, _read(path), frames, blank, padding)

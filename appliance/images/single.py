@@ -1,4 +1,7 @@
-"""Pictures of one DICOM file, as the command line makes them: the same code as the box's own."""
+"""One DICOM file's pictures, or its pixels without text, as the command line makes them.
+
+The same code as the box's own.
+"""
 
 import subprocess
 import sys
@@ -8,7 +11,8 @@ from pathlib import Path
 from appliance.archive.files import ANIMATION_SUFFIX, PendingFile, sync_directories
 from appliance.images.animation import Reel
 from appliance.images.encode import Format, NotEncodable, encode, obstacle
-from appliance.images.render import Picture, Refusal, render_file
+from appliance.images.masking import Masking
+from appliance.images.render import Limits, Picture, Refusal, render_file
 
 _FORMATS: dict[str, Format] = {
     ".jpg": "jpeg",
@@ -68,11 +72,29 @@ def render_apart(source: Path, target: Path, quality: int) -> tuple[Path, ...]:
     return tuple(Path(line) for line in ended.stdout.splitlines())
 
 
-def _main(source: str, target: str, quality: str) -> int:
+def mask_apart(path: Path, *, bits: bool) -> None:
+    """Black out text in the pixels of a DICOM file where a rule of the package names it.
+
+    bits: whether bits beside the stored ones are cleared. In a process of its own, as
+    `render_apart`. Raises NotRendered, whose text says why the pixels are still as they were.
+    """
+    command = [sys.executable, "-m", __name__, str(path), "bits" if bits else ""]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    if ended.returncode == _NOT_RENDERED:
+        raise NotRendered(ended.stderr.strip())
+    if ended.returncode:
+        raise NotRendered("the decoder cannot cope with this file: its process ended")
+
+
+def _main(*arguments: str) -> int:
     try:
+        if len(arguments) == 2:
+            Masking(bits=arguments[1] == "bits").file(Path(arguments[0]), Limits())
+            return 0
+        source, target, quality = arguments
         for path in render_to(Path(source), Path(target), int(quality)):
             print(path)
-    except (NotRendered, OSError) as error:
+    except (NotRendered, Refusal, OSError) as error:
         print(error, file=sys.stderr)
         return _NOT_RENDERED
     return 0

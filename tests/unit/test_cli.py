@@ -13,9 +13,11 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pydicom
 import pytest
 from PIL import Image, features
+from pydicom.uid import ExplicitVRLittleEndian, RLELossless
 
 from appliance import asking, cli, terminal
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
@@ -30,6 +32,8 @@ from appliance.settings.model import Settings
 from appliance.settings.reader import read, read_file
 from tests.instances import study
 from tests.interop.strange_pacs import Call, StrangePacs
+from tests.unit.render import made
+from tests.unit.test_masking import COLUMNS, ROWS, inside, ultrasound
 from tools.hospital import corpus
 from tools.hospital.box import appliance
 from tools.hospital.peers import free_port
@@ -747,6 +751,31 @@ def test_deidentify_one_file(run: Run, tmp_path: Path, profile: str) -> None:
     first = target.read_bytes()
     assert run(*arguments)[0] == 0
     assert target.read_bytes() == first, "the same key gives the same file"
+
+
+@pytest.mark.parametrize("syntax", [ExplicitVRLittleEndian, RLELossless])
+def test_deidentify_text_in_pixels(run: Run, tmp_path: Path, syntax: str) -> None:
+    cells = np.random.default_rng(1).integers(1, 255, (ROWS, COLUMNS), np.uint8)
+    dataset = ultrasound(made.grey(cells))
+    if syntax == RLELossless:
+        dataset.compress(RLELossless)
+    source, target = made.saved(dataset, tmp_path / "us.dcm"), tmp_path / "out.dcm"
+    arguments = ("deidentify", source, target, "--data", tmp_path / "data", "--explain")
+    status, _, err = run(*arguments)
+    assert (status, err) == (0, "")
+    after = pydicom.dcmread(target)
+    assert np.array_equal(after.pixel_array, np.where(inside(), cells, 0))
+    assert after.BurnedInAnnotation == "NO"
+
+
+def test_deidentify_says_that_text_may_be_left(run: Run, tmp_path: Path) -> None:
+    dataset = made.grey(np.ones((8, 8), np.uint8), BurnedInAnnotation="YES")
+    source, target = made.saved(dataset, tmp_path / "sc.dcm"), tmp_path / "out.dcm"
+    status, out, err = run("deidentify", source, target, "--data", tmp_path / "data")
+    assert (status, out) == (0, "")
+    assert "look for text in its pixels" in err
+    assert "no mask rule covers it" in err
+    assert target.exists()
 
 
 @pytest.mark.parametrize("source", ["nowhere.dcm", "text.dcm", "empty.dcm", "DICOMDIR"])

@@ -6,7 +6,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from pydicom import dcmread
+from pydicom.uid import ImplicitVRLittleEndian
+from pynetdicom import AE
 
 from appliance import service as module
 from appliance.archive.catalogue import Catalogue
@@ -14,8 +18,10 @@ from appliance.archive.place import Place
 from appliance.dicom.remotes import Caller, Remotes
 from appliance.dicom.sop_classes import UNCOMPRESSED
 from appliance.images.decoders import Proof
+from appliance.images.rendering import Rendering
 from appliance.service import Service
-from appliance.settings.model import LocalAE, RemoteAE, Settings, Storage
+from appliance.settings.model import LocalAE, Mask, RemoteAE, Settings, Storage
+from tests.unit.render import made
 
 SETTINGS = Settings(
     revision=1,
@@ -91,6 +97,24 @@ def test_rejections_remembered_are_bounded(tmp_path: Path, monkeypatch: pytest.M
         for number in range(35):
             service._note_rejection("association rejected", f"'X{number}'")
         assert len(service._rejections) <= 10
+
+
+def test_a_mask_of_the_settings_is_on_before_anything_is_rendered(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Rendering, "start", lambda _: None)
+    masks = (Mask(modality="OT", blank=((0, 0, 8, 2),)),)
+    ae = replace(SETTINGS.ae, unsolicited="store")
+    dataset = made.grey(np.full((8, 8), 7, np.uint8))
+    dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian
+    with box(tmp_path, replace(SETTINGS, masks=masks, ae=ae)) as service:
+        sender = AE("PACS")
+        sender.add_requested_context(dataset.SOPClassUID, ImplicitVRLittleEndian)
+        association = sender.associate("127.0.0.1", service.port, ae_title=ae.title)
+        assert association.send_c_store(dataset).Status == 0
+        association.release()
+    (file,) = (tmp_path / "data" / "dicom").rglob("*.dcm")
+    assert dcmread(file).PixelData == bytes(16) + bytes([7]) * 48
 
 
 JPEG = "1.2.840.10008.1.2.4.50"

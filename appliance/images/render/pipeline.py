@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 from pydicom.dataset import Dataset
 
+from appliance.images.render import attributes as a
 from appliance.images.render import codecs, grey, softcopy
 from appliance.images.render.cine import durations
 from appliance.images.render.decode import Frame, Frames
@@ -29,6 +30,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 
 
 ABSENT = "An image to which the presentation state refers is not here."
+NATIVE = "The image asks to be seen with a mask subtracted: it is shown as it is stored."
+"""Its window is for stored values; that of differences, only a presentation state tells."""
 STILL = 0.0
 """Milliseconds of a picture that is not one of several to be shown one after the other."""
 
@@ -105,6 +108,7 @@ class Renderer:
         stretch = aspect(held, grouped)
         single = frames.layout.frames == 1
         shown_for = durations(held, frames.layout.frames)
+        advice = NATIVE if held.text(a.VIEWING_MODE).upper() == "SUB" else ""
         for index, (frame, pixels, voi, remark) in enumerate(self._shown(frames)):
             shutter = own_shutter(held, grouped, index)
             pixels = shuttered(pixels, shutter, planes, index, frame)
@@ -113,7 +117,8 @@ class Renderer:
                 pixels = drawn(pixels, over, index, frame)
             picture = squared(pixels, stretch, self.limits)
             number = None if single else index + 1
-            yield Picture(number, picture, voi, shown_for[index], remark)
+            said = " ".join(filter(None, (remark, advice)))
+            yield Picture(number, picture, voi, shown_for[index], said)
 
     def state(self, state: Source, find: Find) -> Iterator[Presented]:
         """The images that a presentation state refers to, as it wants them to be seen.

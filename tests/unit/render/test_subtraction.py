@@ -12,6 +12,7 @@ import pytest
 from pydicom.dataset import Dataset
 
 from appliance.images.render import Limits, Renderer
+from appliance.images.render.pipeline import NATIVE
 from appliance.images.render.source import of_dataset
 from tests.unit.render import made, states
 
@@ -168,3 +169,18 @@ def test_masks_are_subtracted_where_pixels_are_logarithmic() -> None:
 def test_masks_beyond_the_image_leave_frames_as_they_are() -> None:
     state = subtracting([2], MaskOperation="AVG_SUB", MaskFrameNumbers=[1, 999])
     agree(shown(state), expected({2: (frame(2), None)}))
+
+
+@pytest.mark.parametrize(("mode", "remark"), [("SUB", NATIVE), ("NAT", "")])
+def test_an_image_is_shown_as_it_is_stored_and_says_so(mode: str, remark: str) -> None:
+    """Its window is for stored values, and nothing says what one of differences would be."""
+    item = Dataset()
+    item.MaskOperation, item.MaskFrameNumbers = "AVG_SUB", 1
+    dataset = image(MaskSubtractionSequence=[item], RecommendedViewingMode=mode)
+    dataset.WindowCenter, dataset.WindowWidth = CENTRE, WIDTH
+    pictures = list(Renderer(Limits()).dataset(dataset))
+    assert {picture.remark for picture in pictures} == {remark}
+    agree(
+        {picture.frame or 1: picture.pixels for picture in pictures},
+        expected({n: (frame(n), None) for n in range(1, FRAMES + 1)}),
+    )
