@@ -12,11 +12,13 @@ from typing import Any
 
 import pytest
 
+from tests.image.downloads import served
 from tests.image.figures import Figures
 from tests.image.patience import START_WITHIN
 from tests.image.patience import until as wait_until
-from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, Site, pacs, slice_of
-from tests.image.versions import BAD, Versions, another
+from tests.image.site import ANSWER_WITHIN, HARDWARE, HOST, SERIAL, Site, pacs, slice_of
+from tests.image.versions import BAD, Versions, another, yet_another
+from tests.unit.dicom.certificates import authority, signed
 from tools.imaging.build import Build
 from tools.imaging.machine import Hardware, Machine, copy_disk
 from tools.imaging.programs import ProgramAbsent, need
@@ -50,6 +52,12 @@ class UpdatingSite:
         self.sticks += 1
         files = {f"{name}.raucb": bundle.read_bytes() for name, bundle in bundles.items()}
         return make_stick(self.site.folder / f"update{self.sticks}.img", files)
+
+    def trust(self, authority: str) -> None:
+        """Have an authority's certificate among those that the box knows, until it restarts."""
+        known = "/etc/ssl/certs/ca-certificates.crt"
+        self.machine.run(f"{{ cat {known}; echo '{authority}'; }} >/run/authorities.crt")
+        self.machine.run(f"mount --bind /run/authorities.crt {known}")
 
     def slot(self) -> str:
         """The slot that runs."""
@@ -151,6 +159,28 @@ def test_an_update_is_written_tried_and_kept(box: UpdatingSite, figures: Figures
     assert box.machine.run("cat /usr/lib/netty/another") == "another version"
     assert json.loads(box.machine.run("cat /state/update/floor.json"))["version"]
     box.site.serves()
+    still_there(box)
+
+
+def test_an_update_comes_over_the_network(box: UpdatingSite, tmp_path: Path) -> None:
+    """As a stream: the bundle is kept nowhere on the box."""
+    before = box.slot()
+    bundle = box.versions.bundle("streamed", yet_another)
+    vendor = authority(tmp_path, "vendor")
+    server = signed(tmp_path, "downloads", vendor, f"IP:{HOST}").files(tmp_path / "server")
+    box.trust(vendor.certificate)
+    with served(bundle.parent, *server) as port:
+        url = f"https://{HOST}:{port}/{bundle.name}"
+        more = f'[ae]\nunsolicited = "store"\n[update]\nurl = "{url}"\n'
+        answer = box.site.give(box.site.settings(more))
+        assert answer.data["outcome"] == "accepted", answer.text
+        box.machine.run("systemctl start --no-block netty-fetch.service")
+        box.machine.wait(r"reboot: Restarting system", TRIAL_WITHIN)
+    box.started()
+    assert box.slot() != before
+    box.settled()
+    assert box.states()[box.slot()] == "good"
+    assert box.machine.run("cat /usr/lib/netty/another") == "yet another version"
     still_there(box)
 
 

@@ -36,6 +36,11 @@ def another(root: Path) -> None:
     (root / "usr/lib/netty/another").write_text("another version\n")
 
 
+def yet_another(root: Path) -> None:
+    """As good as these, and a third."""
+    (root / "usr/lib/netty/another").write_text("yet another version\n")
+
+
 def _replace_module(root: Path, name: str, text: str) -> None:
     """Have a module of ours do something else; its compiled form would be preferred."""
     module = root / DIST_PACKAGES / "appliance" / f"{name}.py"
