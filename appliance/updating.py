@@ -46,7 +46,7 @@ from appliance.updates.installation import (
 )
 from appliance.updates.outcome import settle
 from appliance.updates.release import Bundle, Release, read_release
-from appliance.updates.requests import taken
+from appliance.updates.requests import UPLOADS, taken
 from appliance.updates.reset import SIGNATURE, TOKEN, Reset
 from appliance.updates.slots import running_root
 from appliance.updates.stick import UpdateStick, volume_on
@@ -186,8 +186,17 @@ class UpdatingBox(BoxSlots):
 
     def do_as_asked(self) -> bool:
         """Install what the page was asked for; whether the box is to be restarted."""
-        request = taken(self.run)
-        return request is not None and self.install(request[0], told=request[1])
+        uploads = self.root / UPLOADS.relative_to("/")
+        request = taken(self.run, uploads)
+        if request is None:
+            return False
+        source, told = request
+        try:
+            return self.install(source, told=told)
+        finally:
+            if Path(source).is_relative_to(uploads):
+                with suppress(OSError):  # The page removes it with the next one.
+                    Path(source).unlink()
 
     def settle(self) -> UpdateReport:
         """Find out what became of the last update, and tell health."""

@@ -32,8 +32,10 @@ from appliance.panel.support import Subject
 from appliance.panel.technician import Login, Technician
 from appliance.panel.told import Tell
 from appliance.panel.updating import Updating
+from appliance.panel.uploads import Uploads
 from appliance.panel.view import view_of
 from appliance.panel.words import STATES
+from appliance.updates.requests import UPLOADS
 
 LOGGER = logging.getLogger(__name__)
 
@@ -76,12 +78,18 @@ class Sources:
     tell: Tell
     shelf: Shelf
     run_folder: Path = Path("/run")
+    uploads: Path = UPLOADS
     secure_port: int | None = None
     """Where HTTPS is, for the links of pages that came by HTTP; None: on the same port."""
 
     def subject(self) -> Subject:
         """What a support bundle made now is about."""
         return Subject(__version__, self.look(), self.tell(), self.shelf.folders, self.run_folder)
+
+    @property
+    def updating(self) -> Updating:
+        """The page's side of updates."""
+        return Updating(self.run_folder, Uploads(self.uploads))
 
 
 def application(sources: Sources, machines: Sequence[BaseRoute] = ()) -> ASGIApp:
@@ -98,7 +106,7 @@ def application(sources: Sources, machines: Sequence[BaseRoute] = ()) -> ASGIApp
         sources.shelf,
         live,
         sources.subject,
-        Updating(sources.run_folder),
+        sources.updating,
     )
     app = Starlette(
         routes=[

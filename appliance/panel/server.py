@@ -27,7 +27,8 @@ THREADS: Final = 4
 """Each holds a connection to the catalogue, with a cache of its own."""
 
 SENT_WITHIN: Final = 10.0
-"""Seconds that a browser gets to send a whole request, and for a TLS handshake."""
+"""Seconds that a browser gets to send a whole request, and for a TLS handshake; of a bundle, to
+send some more."""
 TAKEN_WITHIN: Final = 30.0
 """Seconds that it gets to take what it is sent, while nothing moves."""
 
@@ -43,6 +44,7 @@ class Impatient(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count the connection, and begin to wait."""
         super().connection_made(transport)
+        self.app_state = {**self.app_state, "wait_anew": self.wait_anew}
         self._machine = self.client[0] if self.client else ""
         self.machines[self._machine] += 1
         if self.machines[self._machine] > PER_MACHINE:
@@ -66,6 +68,12 @@ class Impatient(H11Protocol):
         if self.conn.their_state not in (h11.IDLE, h11.SEND_BODY):
             self._take_back()
         elif self._sending is None and not self.transport.is_closing():
+            self._sending = self.loop.call_later(SENT_WITHIN, self.transport.abort)
+
+    def wait_anew(self) -> None:
+        """Give the browser the same time again: what it sends is long, and wanted."""
+        if self._sending is not None:
+            self._sending.cancel()
             self._sending = self.loop.call_later(SENT_WITHIN, self.transport.abort)
 
     def pause_writing(self) -> None:

@@ -27,6 +27,7 @@ from appliance.panel.tokens import with_token
 from appliance.panel.told import Tell, ToldByFile
 from appliance.settings.model import Settings
 from appliance.settings.shown import shown
+from appliance.updates.requests import UPLOADS
 
 LOGGER = logging.getLogger(__name__)
 
@@ -47,6 +48,7 @@ class Serving:
     shelf: Shelf
     certificates: Path
     run_folder: Path
+    uploads: Path
 
     def run(self, port: int, secure_port: int) -> None:
         """Serve until SIGTERM. Raises OSError if a port is taken.
@@ -59,8 +61,10 @@ class Serving:
             self.tell,
             self.shelf,
             self.run_folder,
+            self.uploads,
             secure_port if certificates else None,
         )
+        sources.updating.begin()
         app = application(sources, machine_routes(sources))
         with ExitStack() as stack:
             listeners = [stack.enter_context(listening(port))]
@@ -94,6 +98,7 @@ def of_box(root: Path) -> Serving:
         Shelf(root / "data/archive"),
         places.certificate.parent,
         places.run,
+        root / UPLOADS.relative_to("/"),
     )
 
 
@@ -107,6 +112,7 @@ def of_pc(settings: Settings, data: Path, version: str) -> Serving:
         Shelf(data),
         places.certificate.parent,
         places.run,
+        data / "uploads",
     )
 
 

@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
@@ -25,6 +26,7 @@ from appliance.panel.shelf import Shelf
 from appliance.panel.support import Subject, name_of, write_bundle
 from appliance.panel.told import Tell
 from appliance.panel.updating import Updating
+from appliance.panel.uploads import NotTaken
 from appliance.panel.words import ago
 from appliance.settings.passwords import is_password
 
@@ -142,6 +144,7 @@ class Technician:
             self._post("/bundle", self.bundle),
             self._get("/update", self.update),
             self._post("/update", self.ask_for_update),
+            Route("/update/file", self.upload, methods=["POST"]),
             self._get("/settings", self.settings),
         ]
 
@@ -375,6 +378,28 @@ class Technician:
         told = visit.form.get("while_receiving") == "1"
         if not state.under_way and not self._updating.ask(address, while_receiving=told):
             return self._update(visit, visit.say("update_no_address"))
+        return go("/update")
+
+    async def upload(self, request: Request) -> Response:
+        """Have a version installed that the browser sends itself."""
+        visit = self._pages.visit(request)
+        session = visit.session
+        if session is None:
+            raise HTTPException(403)
+        _check_origin(request)
+        state = await anyio.to_thread.run_sync(lambda: self._updating.state)
+        if state is None or not state.takes_files:
+            raise HTTPException(404)
+        if state.under_way:
+            return go("/update")
+        is_token = partial(self._sessions.is_form_token, session)
+        try:
+            form = await self._updating.uploads.take(request, is_token)
+        except NotTaken as not_taken:
+            sentence = visit.say(not_taken.word)
+            return await anyio.to_thread.run_sync(self._update, visit, sentence)
+        told = form.get("while_receiving") == "1"
+        await anyio.to_thread.run_sync(partial(self._updating.ask_for_upload, while_receiving=told))
         return go("/update")
 
     def begin_test(self, visit: Visit) -> Response:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.health.reports import UPDATE, Unreadable, UpdateReport, read_report
+from appliance.panel.uploads import BUNDLE, Uploads
 from appliance.updates.installation import RESULT, Result
 from appliance.updates.requests import UpdateRequest, ask, is_asked, is_served
 
@@ -26,13 +27,16 @@ class UpdateState:
     """What it changes, once that is known."""
     result: Result | None
     """What came of the last one since the box started."""
+    takes_files: bool
+    """Whether there is a disk for a bundle that a browser sends."""
 
 
 @dataclass(frozen=True, slots=True)
 class Updating:
-    """The page's side of updates, below `run`."""
+    """The page's side of updates, below `run`; bundles that browsers send go to `uploads`."""
 
     run: Path
+    uploads: Uploads
 
     @property
     def state(self) -> UpdateState | None:
@@ -47,7 +51,8 @@ class Updating:
             result = read_report(self.run / RESULT, Result)
         writing = report.phase == "writing"
         under_way = writing or is_asked(self.run)
-        return UpdateState(under_way, report.sentence if writing else "", result)
+        sentence = report.sentence if writing else ""
+        return UpdateState(under_way, sentence, result, self.uploads.folder.is_dir())
 
     def ask(self, address: str, *, while_receiving: bool) -> bool:
         """Have the bundle at an address installed; False if that is none. Raises OSError."""
@@ -55,3 +60,13 @@ class Updating:
             return False
         ask(UpdateRequest(address, while_receiving), self.run)
         return True
+
+    def ask_for_upload(self, *, while_receiving: bool) -> None:
+        """Have the bundle installed that was sent last. Raises OSError."""
+        ask(UpdateRequest(BUNDLE, while_receiving), self.run)
+
+    def begin(self) -> None:
+        """Remove what an earlier process of the page left behind, unless it is being installed."""
+        state = self.state
+        if state is None or not state.under_way:
+            self.uploads.clear()

@@ -245,6 +245,35 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
         "https:// で始まるアドレスを入力してください。",
         "Give an address that begins with https://.",
     ),
+    "update_file": Text("更新ファイル（.raucb）", "Update file (.raucb)"),
+    "update_send": Text("送信して更新する", "Send it and update"),
+    "update_from_file": Text("ファイルから更新する", "From a file"),
+    "update_from_address": Text("アドレスから更新する", "From an address"),
+    "update_no_bundle": Text(
+        "更新ファイルではありません。販売店から受け取ったファイル（名前が .raucb で終わるもの）を"
+        "選んでください。",
+        "That is no update. Choose the file that the vendor gave you; its name ends in .raucb.",
+    ),
+    "update_too_large": Text(
+        "更新ファイルにしては大きすぎます。販売店から受け取ったファイルを選んでください。",
+        "That is too large for an update. Choose the file that the vendor gave you.",
+    ),
+    "update_no_room": Text(
+        "ディスクの空きが足りません。更新ファイルのアドレスを入力するか、USB メモリを"
+        "使ってください。",
+        "The disk has no room for it. Give the update's address instead, or bring it on a USB "
+        "stick.",
+    ),
+    "update_not_kept": Text(
+        "ディスクに書き込めません。更新ファイルのアドレスを入力するか、USB メモリを"
+        "使ってください。",
+        "It cannot be written to the disk. Give the update's address instead, or bring it on a USB "
+        "stick.",
+    ),
+    "update_busy": Text(
+        "別のファイルを受信しています。終わってから、もう一度送ってください。",
+        "Another file is being sent. Try again when that has ended.",
+    ),
     "update_under_way": Text("更新しています", "The update is under way"),
     "update_then": Text(
         "書き込みが終わると再起動し、新しい版を試します。電源を切らないでください。",

@@ -70,6 +70,11 @@ class House:
         """Of its archive."""
         return Folders(self.root / "data")
 
+    @property
+    def uploads(self) -> Path:
+        """Where bundles go that browsers send."""
+        return self.root / "uploads"
+
     def sources(self, secure_port: int | None = None) -> Sources:
         """What the page takes."""
         return Sources(
@@ -77,6 +82,7 @@ class House:
             lambda: self.told,
             Shelf(self.folders.data),
             self.root / "run",
+            self.uploads,
             secure_port,
         )
 
@@ -134,6 +140,7 @@ class House:
         """Be a box, which installs what the page asks for; a PC does not."""
         (self.root / "run" / FOLDER).mkdir(parents=True)
         (self.root / "run" / UPDATE).parent.mkdir(parents=True)
+        self.uploads.mkdir()
 
     def ask(self) -> tuple[int, int]:
         """A fetch that is done, and searches: answered and waiting; the searches' numbers."""

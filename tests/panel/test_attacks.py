@@ -36,6 +36,8 @@ GETS = (
     *("/fetches", "/watch", "/events", "/service", "/settings", "/tests/1", "/update"),
 )
 POSTS = ("/search", "/fetch", "/suspension", "/tests", "/bundle", "/update")
+FILE = "/update/file"
+"""Where a form with a file in it goes; what it must bring is tried in test_uploads."""
 PROGRAMS = ("/metrics", "/dicomweb/studies", "/dicomweb/studies/2.25.1/rendered")
 SECRETS = (PATIENT, PASSWORD, TOKEN, HASHED, "NET-0001", "00067890")
 
@@ -82,7 +84,7 @@ def test_the_lists_name_every_route(house: House) -> None:
     technician = Technician(None, None, None, None, None, None, None)  # type: ignore[arg-type]
     routes = [one for one in technician.routes() if isinstance(one, Route)]
     plain = re.compile(r"\{\w+:int\}")
-    for method, known in (("GET", GETS), ("POST", POSTS)):
+    for method, known in (("GET", GETS), ("POST", (*POSTS, FILE))):
         there = {plain.sub("1", one.path) for one in routes if method in (one.methods or ())}
         assert there == {re.sub(r"\d", "1", path) for path in known}
 
@@ -94,7 +96,7 @@ def test_nothing_is_shown_without_login(stranger: TestClient, path: str) -> None
     assert answer.content == b""
 
 
-@pytest.mark.parametrize("path", POSTS)
+@pytest.mark.parametrize("path", [*POSTS, FILE])
 def test_nothing_is_done_without_login(stranger: TestClient, house: House, path: str) -> None:
     answer = stranger.post(path, data={"to": "suspend", "remote": "main", "patient_id": "1"})
     assert answer.status_code == 403
@@ -300,7 +302,7 @@ def test_there_is_nothing_beside_the_pages(technician: TestClient, path: str) ->
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     method=st.sampled_from(["GET", "POST", "HEAD", "PUT", "DELETE", "OPTIONS", "PATCH"]),
-    path=st.sampled_from([*GETS, *POSTS, *PROGRAMS, "/login", "/logout", "/", "/health"]),
+    path=st.sampled_from([*GETS, *POSTS, FILE, *PROGRAMS, "/login", "/logout", "/", "/health"]),
     more=st.text(max_size=20),
     query=st.text(max_size=40),
     body=st.one_of(
