@@ -22,6 +22,7 @@ from appliance.updates.admission import AlreadyInstalled, Refused
 from appliance.updates.boot_state import BootStates
 from appliance.updates.installation import REFUSAL, TOLD, Refusal
 from appliance.updates.release import Bundle, Release, Schema
+from appliance.updates.requests import FOLDER, UpdateRequest, ask
 from appliance.updates.reset import TOKEN, make_token
 from appliance.updates.slots import Slot
 from appliance.updating import NotGood, UpdatingBox
@@ -226,3 +227,24 @@ def test_a_box_with_damaged_settings_can_be_reset(
 
 def test_a_stick_that_was_pulled_is_no_failure(box: UpdatingBox, tmp_path: Path) -> None:
     assert not box.take(tmp_path / "sda")
+
+
+def test_a_bundle_that_the_page_was_sent_goes_whatever_comes_of_it(box: UpdatingBox) -> None:
+    sent = box.root / "data/uploads/page.raucb"
+    sent.parent.mkdir(parents=True)
+    for outcome in (0, 1):
+        sent.write_bytes(b"hsqs")
+        (box.run / FOLDER).mkdir(parents=True, exist_ok=True)
+        ask(UpdateRequest("page.raucb"), box.run)
+        installed: list[str] = []
+
+        def rauc(
+            words: Sequence[str], outcome: int = outcome, installed: list[str] = installed
+        ) -> tuple[int, str]:
+            installed.append(words[-1])
+            return outcome, ""
+
+        assert replace(box, rauc=rauc).do_as_asked() == (outcome == 0)
+        assert installed == [str(sent)]
+        assert not sent.exists()
+    assert not box.do_as_asked()
