@@ -36,7 +36,7 @@ NEARLY_FULL: Final = 0.05
 """Of the disk."""
 
 _ANSWERS_WITHIN: Final = 5.0
-_PROPERTIES: Final = "Id,LoadState,ActiveState,SubState,Result"
+_PROPERTIES: Final = "Id,LoadState,ActiveState,SubState,Result,What,Options"
 
 Unit = Mapping[str, str]
 Units = Mapping[str, Unit]
@@ -148,28 +148,25 @@ class Watch:
     def _partition(self, units: Units | None, mount: str, booted: bool) -> Partition:
         if units is None:
             return "sound"
-        state = units.get(mount, {}).get("ActiveState", "")
+        unit = units.get(mount, {})
+        state = unit.get("ActiveState", "")
         if state == "active":
-            return self._mounted("/" + mount.removesuffix(".mount"))
+            return self._mounted(unit)
         if state == "activating":
             return "waiting"  # A check of a large disk takes as long as it takes.
         return "broken" if state == "failed" or booted else "waiting"
 
-    def _mounted(self, point: str) -> Partition:
+    def _mounted(self, mount: Unit) -> Partition:
         """Whether the file system may be written to: the kernel forbids it after an error.
 
-        Kernels of Linux 6.12 to 6.14 do so without saying it among the options; that there was an
-        error, ext4 counts until the next check.
+        Not every kernel says so among the options; that there was an error, ext4 counts until the
+        next check. systemd knows the device: a sandbox may hide the mount from this process.
         """
-        try:
-            mounts = self.places.mounts.read_text("utf-8", "replace")
-        except OSError:
-            return "sound"
-        system = file_system(mounts, point)
-        if system.forbids_writing:
+        if "ro" in mount.get("Options", "").split(","):
             return "read-only"
+        device = (self.places.root / mount.get("What", "").lstrip("/")).resolve().name
         try:
-            errors = int((self.places.ext4 / system.device / "errors_count").read_text())
+            errors = int((self.places.ext4 / device / "errors_count").read_text())
         except (OSError, ValueError):
             return "sound"
         return "read-only" if errors else "sound"
@@ -191,38 +188,6 @@ class Watch:
             return read_report(self.places.run / UPDATE, UpdateReport)
         except Unreadable:
             return UpdateReport()
-
-
-@dataclass(frozen=True, slots=True)
-class FileSystem:
-    """The one that is mounted somewhere: the name of its device, and its own options.
-
-    Not those of the mount: a sandbox makes its own view of it read-only.
-    """
-
-    device: str = ""
-    options: tuple[str, ...] = ()
-
-    @property
-    def forbids_writing(self) -> bool:
-        """Whether it says so; `emergency_ro` from Linux 6.15 on."""
-        return not {"ro", "emergency_ro"}.isdisjoint(self.options)
-
-
-def file_system(mounts: str, point: str) -> FileSystem:
-    """The file system on a device that is mounted at `point`, from mountinfo (proc(5)).
-
-    What hides it from a sandbox is mounted over it, and has no device.
-    """
-    found = FileSystem()
-    for line in mounts.splitlines():
-        view, separator, system = line.partition(" - ")
-        if separator and view.split(" ")[4:5] == [point]:
-            _, source, options = system.split(" ")[:3]
-            folder, _, device = source.rpartition("/")
-            if folder == "/dev":
-                found = FileSystem(device, tuple(options.split(",")))
-    return found
 
 
 def _service(

@@ -61,11 +61,6 @@ class Places:
         return self.root / "proc/sys/kernel/random/boot_id"
 
     @property
-    def mounts(self) -> Path:
-        """What is mounted, as this process sees it."""
-        return self.root / "proc/self/mountinfo"
-
-    @property
     def ext4(self) -> Path:
         """Where the kernel tells of each ext4 file system, by the name of its device."""
         return self.root / "sys/fs/ext4"

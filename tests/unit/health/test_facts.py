@@ -10,12 +10,10 @@ import pytest
 from appliance.health import facts as module
 from appliance.health.budget import Budget
 from appliance.health.facts import (
-    FileSystem,
     NoAnswer,
     Units,
     Watch,
     ask_systemd,
-    file_system,
     units_of,
 )
 from appliance.health.places import Places
@@ -36,11 +34,10 @@ from appliance.health.state import Facts
 
 NOW = 1000.0
 WELL = ServiceReport(NOW, started=1.8e9, title="HAPPY_netty", space=SpaceReport(80, 100, False))
-MOUNTS = """\
-21 1 254:4 / / ro,relatime - squashfs /dev/dm-0 ro,errors=continue
-30 21 254:6 / /state rw,noatime shared:9 - ext4 /dev/vda6 rw,errors=remount-ro
-31 21 254:7 / /data ro,noatime shared:10 - ext4 /dev/vda7 rw,errors=remount-ro
-"""
+MOUNTED = {
+    "state.mount": {"What": "/dev/vda6", "Options": "rw,noatime,errors=remount-ro"},
+    "data.mount": {"What": "/dev/vda7", "Options": "rw,noatime,errors=remount-ro"},
+}
 
 
 def units(**changed: str) -> Units:
@@ -52,7 +49,10 @@ def units(**changed: str) -> Units:
         "data": "data.mount",
         "booted": "multi-user.target",
     }
-    return {names[key]: {"Id": names[key], "ActiveState": states[key]} for key in names}
+    return {
+        name: {"Id": name, "ActiveState": states[key], **MOUNTED.get(name, {})}
+        for key, name in names.items()
+    }
 
 
 @dataclass
@@ -81,8 +81,6 @@ def box(tmp_path: Path) -> Box:
     places.synchronised.touch()
     places.settings.parent.mkdir()
     places.settings.symlink_to("/nowhere/that/this/user/may/look")
-    places.mounts.parent.mkdir(parents=True)
-    places.mounts.write_text(MOUNTS)
     box = Box(places)
     box.tells(SERVICE, WELL)
     return box
@@ -161,8 +159,9 @@ def test_a_long_check_of_the_disk_is_no_damage(box: Box) -> None:
     assert box.facts.data_partition == "waiting"
 
 
-def test_a_file_system_that_the_kernel_made_read_only(box: Box) -> None:
-    box.places.mounts.write_text(MOUNTS.replace("vda7 rw", "vda7 ro"))
+def test_a_file_system_that_is_mounted_read_only(box: Box) -> None:
+    read_only = {**MOUNTED["data.mount"], "Options": "ro,noatime,errors=remount-ro"}
+    box.units = lambda: {**units(), "data.mount": {**units()["data.mount"], **read_only}}
     assert box.facts.data_partition == "read-only"
     assert box.facts.state_partition == "sound"
 
@@ -178,13 +177,16 @@ def test_errors_of_a_file_system_are_counted_where_the_kernel_is_silent(box: Box
     assert box.facts.state_partition == "sound"
 
 
-def test_the_last_mount_of_a_place_counts_and_not_its_view() -> None:
-    assert file_system(MOUNTS, "/data") == FileSystem("vda7", ("rw", "errors=remount-ro"))
-    again = MOUNTS + "32 31 254:7 / /data rw - ext4 /dev/vda7 emergency_ro,rw\n"
-    assert file_system(again, "/data").forbids_writing
-    hidden = again + "33 32 0:25 / /data ro - tmpfs tmpfs rw,size=820k\n"
-    assert file_system(hidden, "/data") == file_system(again, "/data")
-    assert file_system("nonsense\n\n - \n", "/data") == FileSystem()
+def test_the_device_may_be_told_by_another_name(box: Box) -> None:
+    link = box.places.root / "dev/disk/by-partlabel/data"
+    link.parent.mkdir(parents=True)
+    link.symlink_to("../../vda7")
+    named = {**units()["data.mount"], "What": "/dev/disk/by-partlabel/data"}
+    box.units = lambda: {**units(), "data.mount": named}
+    count = box.places.ext4 / "vda7/errors_count"
+    count.parent.mkdir(parents=True)
+    count.write_text("1\n")
+    assert box.facts.data_partition == "read-only"
 
 
 @pytest.mark.parametrize(
