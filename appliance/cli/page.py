@@ -79,16 +79,9 @@ def _panel(options: argparse.Namespace) -> int:
 
 
 def _support(options: argparse.Namespace) -> int:
-    from appliance.panel.support import Subject, name_of, write_bundle
+    from appliance.panel.support import name_of, write_bundle
 
-    serving = _serving(options)
-    subject = Subject(
-        version=__version__,
-        verdict=serving.look(),
-        told=serving.tell(),
-        folders=serving.shelf.folders,
-        run_folder=options.root / "run",
-    )
+    subject = _serving(options).subject()
     target = options.out or Path(name_of(time.time()))
     with target.open("xb") as file:
         write_bundle(file, subject)

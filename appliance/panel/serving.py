@@ -23,6 +23,7 @@ from appliance.panel.dicomweb.services import Archive
 from appliance.panel.live import Look
 from appliance.panel.server import listening, serve
 from appliance.panel.shelf import Shelf
+from appliance.panel.support import Subject
 from appliance.panel.tokens import with_token
 from appliance.panel.told import Tell, ToldByFile
 from appliance.settings.model import Settings
@@ -56,14 +57,7 @@ class Serving:
         Where there can be no certificate, as on a broken disk, HTTP alone tells how the box is.
         """
         certificates = self._certificates()
-        sources = Sources(
-            self.look,
-            self.tell,
-            self.shelf,
-            self.run_folder,
-            self.uploads,
-            secure_port if certificates else None,
-        )
+        sources = self._sources(secure_port if certificates else None)
         sources.updating.begin()
         app = application(sources, machine_routes(sources))
         with ExitStack() as stack:
@@ -78,6 +72,13 @@ class Serving:
                 certificates.context,
                 lambda: certificates.follow(self.tell()),
             )
+
+    def subject(self) -> Subject:
+        """What a support bundle made now is about."""
+        return self._sources().subject()
+
+    def _sources(self, secure_port: int | None = None) -> Sources:
+        return Sources(self.look, self.tell, self.shelf, self.run_folder, self.uploads, secure_port)
 
     def _certificates(self) -> Certificates | None:
         try:
