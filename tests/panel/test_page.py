@@ -34,7 +34,7 @@ NOWHERE = Path("/nonexistent")
 
 def seen(look: Look) -> TestClient:
     """By HTTP, without settings and without an archive."""
-    sources = Sources(look, Shown, Shelf(NOWHERE), NOWHERE, 443)
+    sources = Sources(look, Shown, Shelf(NOWHERE), NOWHERE, secure_port=443)
     return TestClient(application(sources), base_url="http://netty")
 
 
