@@ -261,6 +261,8 @@ def test_a_technicians_way(
     page.get_by_role("link", name="NET-0003").click()
     page.get_by_role("link", name="1 of 16", exact=True).click()
     page.get_by_role("link", name="Next").click()
+    expect(page.locator("h1")).to_contain_text("2 of 16")
+    page.wait_for_load_state()
     if manner.script:
         page.keyboard.press("ArrowRight")
     else:
