@@ -11,7 +11,7 @@ then is made of it, pictures included, has no text in it. A frame at a time is i
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -40,6 +40,8 @@ Array = np.ndarray[Any, np.dtype[Any]]
 HELD: Final = (
     "Held back: the image says that text is burned into its pixels, and no mask rule covers it."
 )
+_KEPT: Final = 64 << 20
+"""Bytes of decoded frames that are kept for the pictures of what was looked at."""
 _PIXELS: Final = 0x7FE00010
 _LONGEST: Final = 0xFFFFFFFE
 _UNREADABLE: Final = (
@@ -110,6 +112,8 @@ class Masking:
             return Looked()
         frames = frames_of(source, limits, progress)
         padding = source.attributes.integer(a.PADDING_VALUE)
+        if not blank and _may_hide(frames):
+            frames = replace(frames, room=_KEPT)
         if not blank and not _hides(frames, padding):
             return Looked(None, frames)
         with PendingFile.create(path, folder) as pending:
@@ -156,14 +160,18 @@ def _cleaned(attributes: Attributes) -> bool:
     return any(item.text(a.CODE_VALUE) == regions.CLEAN_PIXELS[0] for item in codes)
 
 
-def _hides(frames: Frames, padding: int | None) -> bool:
-    """Whether bits are set beside the stored ones; a decoder of other syntaxes leaves none."""
+def _may_hide(frames: Frames) -> bool:
+    """Whether there are bits beside the stored ones; a decoder of other syntaxes leaves none."""
     form = frames.layout.format
     if form.stored == form.allocated or frames.layout.floating:
         return False
-    if frames.source.encapsulated and frames.source.transfer_syntax != RLE:
-        return False
-    return any(beside(frame.samples, form, padding).any() for frame in frames)
+    return not frames.source.encapsulated or frames.source.transfer_syntax == RLE
+
+
+def _hides(frames: Frames, padding: int | None) -> bool:
+    """Whether bits are set beside the stored ones."""
+    form = frames.layout.format
+    return _may_hide(frames) and any(beside(frame.samples, form, padding).any() for frame in frames)
 
 
 def _write(

@@ -16,6 +16,7 @@ from pydicom.uid import (
     RLELossless,
 )
 
+from appliance.images import masking
 from appliance.images.deidentify.regions import shipped_rules
 from appliance.images.masking import HELD, Masking
 from appliance.images.render import Limits, NoPicture, Renderer, codecs, render_file
@@ -279,3 +280,24 @@ def test_what_is_looked_at_is_decoded_once(
     pictures = [picture.pixels for picture in Renderer(Limits()).frames(looked.frames)]
     assert np.array_equal(pictures, expected)
     assert len(decoded) == 1
+
+
+@pytest.mark.parametrize(("room", "decoded"), [(64 << 20, 5), (2 * ROWS * COLUMNS * 2, 5 + 3)])
+def test_frames_that_are_looked_at_are_decoded_once_as_far_as_there_is_room(
+    room: int, decoded: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two frames of two bytes for each pixel are kept in the smaller one."""
+    dataset = made.grey(noise(5, ROWS, COLUMNS, dtype=np.uint16, high=4096), 12)
+    dataset.WindowCenter, dataset.WindowWidth = 2048, 4096  # else one is looked for in all frames
+    dataset.compress(RLELossless)
+    path = made.saved(dataset, tmp_path / "xa.dcm")
+    expected = [picture.pixels for picture in render_file(path)]
+    counted: list[int] = []
+    run_length = codecs.run_length
+    monkeypatch.setattr(codecs, "run_length", lambda *of: counted.append(1) or run_length(*of))
+    monkeypatch.setattr(masking, "_KEPT", room)
+    looked = BITS.looked(path, Limits())
+    assert looked.masked is None and looked.frames is not None
+    pictures = [picture.pixels for picture in Renderer(Limits()).frames(looked.frames)]
+    assert np.array_equal(pictures, expected)
+    assert len(counted) == decoded

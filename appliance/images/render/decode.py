@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -38,23 +39,38 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """The frames of an instance, each decoded when it is asked for; a single one is kept."""
+    """The frames of an instance, each decoded when it is asked for; a single one is kept.
+
+    `room`: bytes of decoded frames that are kept, from the first on, for another round.
+    """
 
     source: Source
     layout: Layout
     progress: Callable[[], None] = lambda: None
+    room: int = 0
     _kept: list[Frame] = field(default_factory=list, repr=False, compare=False)
 
     def __iter__(self) -> Iterator[Frame]:
         """Decode frame by frame; Undecodable if one of them, or their number, does not fit."""
-        if self._kept:
-            yield from self._kept
-            return
-        for frame in self._encapsulated() if self.source.encapsulated else self._native():
-            self.progress()
-            if self.layout.frames == 1:
-                self._kept.append(frame)
-            yield frame
+        kept = tuple(self._kept)
+        yield from kept
+        if len(kept) < self.layout.frames:
+            for index, frame in enumerate(self._decoded(len(kept)), len(kept)):
+                self.progress()
+                if index == len(self._kept) and self._has_room(frame):
+                    self._kept.append(frame)
+                yield frame
+
+    def _has_room(self, frame: Frame) -> bool:
+        """Whether one more frame like those that are kept may be."""
+        needed = frame.samples.nbytes * (len(self._kept) + 1)
+        return self.layout.frames == 1 or needed <= self.room
+
+    def _decoded(self, first: int) -> Iterator[Frame]:
+        """The frames from one on, counted from 0."""
+        if self.source.encapsulated:
+            return self._encapsulated(first)
+        return islice(self._native(), first, None)
 
     def _native(self) -> Iterator[Frame]:
         layout, data = self.layout, self._pixels()
@@ -107,11 +123,11 @@ class Frames:
                 f"{needed} bytes, but the pixel data holds {held}."
             )
 
-    def _encapsulated(self) -> Iterator[Frame]:
+    def _encapsulated(self, first: int) -> Iterator[Frame]:
         raw = self.source.attributes.encoded(a.EXTENDED_OFFSETS)
         offsets = [int.from_bytes(raw[i : i + 8], "little") for i in range(0, len(raw), 8)]
         streams = fragments.frames_of(self._pixels(), self.layout.frames, offsets)
-        for index in range(self.layout.frames):
+        for index in range(first, self.layout.frames):
             stream = streams.frame(index)
             if self.source.transfer_syntax == RLE:
                 cells = codecs.run_length(stream, self.layout)
