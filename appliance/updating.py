@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from appliance import __version__
 from appliance.health.budget import Budget
@@ -31,6 +32,7 @@ from appliance.provisioning.apply import Generations
 from appliance.provisioning.gate import LINKS, NetworkUp, PageAnswers
 from appliance.provisioning.serial import serial_number
 from appliance.provisioning.stick import Unusable
+from appliance.provisioning.system import FLEET
 from appliance.settings.model import Settings
 from appliance.trial import ae_answers
 from appliance.updates.admission import AlreadyInstalled, Refused, Situation, admit
@@ -55,6 +57,8 @@ LOGGER = logging.getLogger(__name__)
 
 PROOF = "netty-proof.service"
 RESET = "netty-reset.service"
+
+FLEET_CLIENT: Final = ("rauc-hawkbit-updater", "--run-once", "--config-file", f"/run/{FLEET}")
 
 _LOOK_EVERY = 2.0
 
@@ -103,14 +107,12 @@ class UpdatingBox(BoxSlots):
         self._tell_change(release, bundle.release)
 
     def _tell_change(self, old: Release, new: Release) -> None:
-        """Say what is being written, where health is told that something is."""
-        with suppress(Unreadable):
-            if read_report(self.run / UPDATE, UpdateReport).phase == "writing":
-                sentence = (
-                    f"Version {new.version} (build {new.build}) takes the place of "
-                    f"{old.version} (build {old.build}) when the box restarts."
-                )
-                self._report(UpdateReport("writing", sentence))
+        """Say what is being written; who asked for it takes that back when it is done."""
+        sentence = (
+            f"Version {new.version} (build {new.build}) takes the place of "
+            f"{old.version} (build {old.build}) when the box restarts."
+        )
+        self._report(UpdateReport("writing", sentence))
 
     def take(self, device: Path) -> bool:
         """Serve a stick that may bring an update, or reset; whether the box is to be restarted."""
@@ -183,6 +185,22 @@ class UpdatingBox(BoxSlots):
         if settings is None or settings.update.url is None:
             return False
         return self.install(settings.update.url, told=settings.update.while_receiving)
+
+    def ask_fleet(self) -> bool:
+        """Ask the fleet's server what to run; whether the box is to be restarted for it.
+
+        The server takes a refusal for good: it is not asked while the box would refuse.
+        """
+        settings = self.settings()
+        if settings is None or settings.fleet is None:
+            return False
+        told = settings.update.while_receiving
+        if not told and self._arriving():
+            LOGGER.info("studies are arriving: the fleet's server is asked later")
+            return False
+        Installation(self.run, self.rauc).ask(FLEET_CLIENT, told=told)
+        trial = self.record.trial(self.slot.other)
+        return trial is not None and trial.stage == "installed"
 
     def do_as_asked(self) -> bool:
         """Install what the page was asked for; whether the box is to be restarted."""

@@ -19,11 +19,14 @@ def add(commands: Commands) -> None:
     update = command(commands, "update", _update, "Another version of the box: install, try, keep.")
     update.add_argument(
         "what",
-        choices=("install", "stick", "fetch", "request", "admit", "settle", "confirm", "reset"),
-        help="install a bundle; serve a stick that may bring one; look where the settings say; do "
-        "what the page was asked for; answer RAUC whether it may; find out what became of the "
-        "last one; try the one that runs, and keep it; restore the factory state that was asked "
-        "for",
+        choices=(
+            *("install", "stick", "fetch", "fleet", "request", "admit", "settle", "confirm"),
+            "reset",
+        ),
+        help="install a bundle; serve a stick that may bring one; look where the settings say; "
+        "ask the fleet's server; do what the page was asked for; answer RAUC whether it may; find "
+        "out what became of the last one; try the one that runs, and keep it; restore the factory "
+        "state that was asked for",
     )
     update.add_argument(
         "source", nargs="?", metavar="SOURCE", help="a path or an address; the stick's device"
@@ -86,6 +89,8 @@ def _update(options: argparse.Namespace) -> int:
             case "stick" if box.take(Path(options.source)):
                 restart()
             case "fetch" if box.fetch():
+                restart()
+            case "fleet" if box.ask_fleet():
                 restart()
             case "request" if box.do_as_asked():
                 restart()

@@ -29,7 +29,7 @@ AE_REPORT = "netty-ae/report.json"
 _FIREWALL = "netty-firewall.service"
 _NETWORK = "systemd-networkd.service"
 _TIME = "systemd-timesyncd.service"
-_FLEET = "netty-hawkbit.service"
+_FLEET = "netty-hawkbit.timer"
 
 _WITHIN = 600.0
 """Seconds that a service gets to restart: the AE brings a large archive in order first."""

@@ -13,7 +13,9 @@ import secrets
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Final
 
+from appliance import __version__
 from appliance.provisioning.serial import serial_number
 from appliance.settings.model import Fleet, Network, Settings
 from appliance.settings.shown import shown
@@ -28,6 +30,10 @@ PANEL = "netty-panel/settings.json"
 """For the page's group alone, by the mark of its folder (setgid); the page looks by itself."""
 
 FLEET = "netty/hawkbit.conf"
+"""For root alone: it holds the token by which the server knows this box."""
+FLEET_ROOM: Final = "netty-fleet"
+"""A folder that seems large to the service which asks the fleet's server (its unit), and is not."""
+_MODES: Final = {PANEL: 0o640, FLEET: 0o600}
 
 OWNED = (
     *(NETWORK, VLAN_DEVICE, VLAN_NETWORK, FIREWALL, TIME_SERVERS, TIME_ZONE, PANEL),
@@ -121,8 +127,7 @@ def write(settings: Settings | None, run: Path) -> Changes:
     for path in OWNED:
         target = run / path
         if path in wanted_files:
-            mode = 0o640 if path == PANEL else 0o644
-            different = _replace_file(target, wanted_files[path], mode)
+            different = _replace_file(target, wanted_files[path], _MODES.get(path, 0o644))
         elif path in wanted_links:
             different = replace_link(target, wanted_links[path])
         else:
@@ -133,7 +138,11 @@ def write(settings: Settings | None, run: Path) -> Changes:
 
 
 def _fleet(fleet: Fleet) -> str:
-    """rauc-hawkbit-updater's configuration. The bundle streams: nothing of it is kept here."""
+    """rauc-hawkbit-updater's configuration. The bundle streams: nothing of it is kept here.
+
+    Its release 1.3 does not start without a place for downloads, and asks that place for room
+    even where it streams; no release starts without a group about the device.
+    """
     client = {
         "hawkbit_server": fleet.server.removeprefix("https://").rstrip("/"),
         "ssl": "true",
@@ -142,13 +151,18 @@ def _fleet(fleet: Fleet) -> str:
         "target_name": serial_number(),
         "auth_token": fleet.token,
         "stream_bundle": "true",
-        "post_update_reboot": "true",
+        "bundle_download_location": f"/run/{FLEET_ROOM}/bundle.raucb",
+        # It would pull the box up short; who started it restarts the box in order.
+        "post_update_reboot": "false",
         "connect_timeout": "30",
-        "retry_wait": "300",
         "log_level": "message",
     }
-    lines = (f"{name} = {value}" for name, value in client.items())
-    return "\n".join((_MADE + "[client]", *lines, ""))
+    device = {"product": "netty box", "serial": serial_number(), "version": __version__}
+    return _MADE + "\n".join((*_group("client", client), *_group("device", device)))
+
+
+def _group(name: str, values: Mapping[str, str]) -> tuple[str, ...]:
+    return f"[{name}]", *(f"{key} = {value}" for key, value in values.items()), ""
 
 
 def replace_link(path: Path, target: str) -> bool:

@@ -107,6 +107,13 @@ class Installation:
         write_report(self.run / RESULT, result)
         return result
 
+    def ask(self, client: Sequence[str], *, told: bool = False) -> None:
+        """Have a server's client install what it is told to, if anything. Raises OSError."""
+        (self.run / UPDATE).parent.mkdir(parents=True, exist_ok=True)
+        with self._told(told), self._kept():
+            status, said = self.rauc(client)
+        LOGGER.log(logging.INFO if status == 0 else logging.WARNING, "%s", said.strip())
+
     @contextmanager
     def _told(self, told: bool) -> Iterator[None]:
         flag = self.run / TOLD
@@ -119,11 +126,17 @@ class Installation:
 
     @contextmanager
     def _reported(self) -> Iterator[None]:
-        """Tell health, and give it back what it was told before."""
+        """Tell health that something is written, while it is."""
+        with self._kept():
+            write_report(self.run / UPDATE, UpdateReport("writing"))
+            yield
+
+    @contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Give health back what it was told before."""
         before = UpdateReport()
         with suppress(Unreadable):
             before = read_report(self.run / UPDATE, UpdateReport)
-        write_report(self.run / UPDATE, UpdateReport("writing"))
         try:
             yield
         finally:

@@ -1,4 +1,4 @@
-"""A vendor's web server: what is in a folder, over HTTPS, in whole or in parts."""
+"""A vendor's web server: over HTTPS, in whole or in parts."""
 
 import threading
 from collections.abc import Iterator
@@ -13,12 +13,16 @@ from starlette.staticfiles import StaticFiles
 from tests.image.patience import SOON, until
 
 
+def files(folder: Path) -> Starlette:
+    """What is in a folder."""
+    return Starlette(routes=[Mount("/", StaticFiles(directory=folder))])
+
+
 @contextmanager
-def served(folder: Path, certificate: Path, key: Path) -> Iterator[int]:
-    """Serve the files of `folder` on all addresses of this machine; yields the port."""
-    files = Starlette(routes=[Mount("/", StaticFiles(directory=folder))])
+def served(application: Starlette, certificate: Path, key: Path) -> Iterator[int]:
+    """Serve an application on all addresses of this machine; yields the port."""
     settings = uvicorn.Config(
-        files, "0.0.0.0", 0, ssl_certfile=certificate, ssl_keyfile=key, log_level="warning"
+        application, "0.0.0.0", 0, ssl_certfile=certificate, ssl_keyfile=key, log_level="warning"
     )
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, daemon=True)

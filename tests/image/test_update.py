@@ -12,14 +12,16 @@ from typing import Any
 
 import pytest
 
-from tests.image.downloads import served
+from tests.image.downloads import files, served
 from tests.image.figures import Figures
+from tests.image.fleet import Client, FleetServer, NoClient
 from tests.image.patience import START_WITHIN
 from tests.image.patience import until as wait_until
 from tests.image.site import ANSWER_WITHIN, HARDWARE, HOST, SERIAL, Site, pacs, slice_of
-from tests.image.versions import BAD, Versions, another, yet_another
+from tests.image.versions import BAD, Versions, another, of_the_fleet, yet_another
 from tests.unit.dicom.certificates import authority, signed
 from tools.imaging.build import Build
+from tools.imaging.cache import cache_from_environment
 from tools.imaging.machine import Hardware, Machine, copy_disk
 from tools.imaging.programs import ProgramAbsent, need
 from tools.imaging.stick import make_stick, read_stick
@@ -28,6 +30,20 @@ pytestmark = pytest.mark.slow
 
 PATIENCE = 300
 """Seconds that each check of a trial gets here."""
+
+CLIENT = {
+    "netty-hawkbit.timer": """\
+[Unit]
+ConditionFileIsExecutable=
+ConditionPathExists=/run/netty/hawkbit.conf
+[Timer]
+OnActiveSec=
+OnActiveSec=20s
+RandomizedDelaySec=0
+""",
+    "netty-hawkbit.service": "[Service]\nEnvironment=PATH=/run/client:/usr/sbin:/usr/bin\n",
+}
+"""The test image has no client; one is brought along on a disk of its own."""
 
 SHORT = "[Service]\nExecStart=\nExecStart=/usr/bin/appliance update confirm --patience {patience}\n"
 
@@ -41,6 +57,8 @@ class UpdatingSite:
 
     site: Site
     versions: Versions
+    no_client: str = ""
+    """Why there is no client of a fleet's server; empty if there is one."""
     sticks: int = 0
 
     @property
@@ -113,8 +131,9 @@ def box(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upda
         pytest.skip(str(absent))
     folder = tmp_path_factory.mktemp("updates")
     short = SHORT.format(patience=PATIENCE)
-    units = {f"netty-confirm@{slot}.service": short for slot in "ab"}
-    hardware = Hardware(extra=HARDWARE, units=units)
+    units = {f"netty-confirm@{slot}.service": short for slot in "ab"} | CLIENT
+    client, no_client = fleet_client(folder)
+    hardware = Hardware(extra=(*HARDWARE, *client), units=units)
     machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware)
     with pacs() as port, machine:
         site = Site(machine, folder, port)
@@ -123,7 +142,16 @@ def box(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upda
         assert answer.data["outcome"] == "accepted", answer.text
         site.serves()
         assert site.store(slice_of(1)) == 0x0000
-        yield UpdatingSite(site, Versions(image, folder / "versions"))
+        yield UpdatingSite(site, Versions(image, folder / "versions"), no_client)
+
+
+def fleet_client(folder: Path) -> tuple[tuple[str, ...], str]:
+    """Arguments for QEMU, by which the box has the client of a fleet's server; or why not."""
+    try:
+        client = Client.of(cache_from_environment(), folder / "client")
+    except NoClient as absent:
+        return (), str(absent)
+    return client.disk(folder / "client.img"), ""
 
 
 def test_what_is_not_for_this_box_is_refused(box: UpdatingSite) -> None:
@@ -169,7 +197,7 @@ def test_an_update_comes_over_the_network(box: UpdatingSite, tmp_path: Path) -> 
     vendor = authority(tmp_path, "vendor")
     server = signed(tmp_path, "downloads", vendor, f"IP:{HOST}").files(tmp_path / "server")
     box.trust(vendor.certificate)
-    with served(bundle.parent, *server) as port:
+    with served(files(bundle.parent), *server) as port:
         url = f"https://{HOST}:{port}/{bundle.name}"
         more = f'[ae]\nunsolicited = "store"\n[update]\nurl = "{url}"\n'
         answer = box.site.give(box.site.settings(more))
@@ -181,6 +209,34 @@ def test_an_update_comes_over_the_network(box: UpdatingSite, tmp_path: Path) -> 
     box.settled()
     assert box.states()[box.slot()] == "good"
     assert box.machine.run("cat /usr/lib/netty/another") == "yet another version"
+    still_there(box)
+
+
+def test_a_fleets_server_has_an_update_installed(box: UpdatingSite, tmp_path: Path) -> None:
+    """By hawkBit's own client: the server knows the box, and hears how it went."""
+    if box.no_client:
+        pytest.skip(box.no_client)
+    before = box.slot()
+    bundle = box.versions.bundle("of the fleet", of_the_fleet)
+    vendor = authority(tmp_path, "fleet")
+    server = FleetServer(SERIAL, "a-target-token", bundle)
+    certificate = signed(tmp_path, "server", vendor, f"IP:{HOST}").files(tmp_path / "server")
+    box.trust(vendor.certificate)
+    box.machine.run("mkdir -p /run/client && mount -o ro /dev/disk/by-id/virtio-client /run/client")
+    with served(server.application, *certificate) as port:
+        more = f'[ae]\nunsolicited = "store"\n[fleet]\nserver = "https://{HOST}:{port}"\n'
+        answer = box.site.give(box.site.settings(more + f'token = "{server.token}"\n'))
+        assert answer.data["outcome"] == "accepted", answer.text
+        box.machine.wait(r"reboot: Restarting system", TRIAL_WITHIN)
+    assert not server.intruders
+    assert server.identity["serial"] == SERIAL
+    assert server.feedback[-1]["execution"] == "closed"
+    assert server.feedback[-1]["result"]["finished"] == "success"
+    box.started()
+    assert box.slot() != before
+    box.settled()
+    assert box.states()[box.slot()] == "good"
+    assert box.machine.run("cat /usr/lib/netty/another") == "a version of the fleet"
     still_there(box)
 
 

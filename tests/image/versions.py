@@ -41,6 +41,11 @@ def yet_another(root: Path) -> None:
     (root / "usr/lib/netty/another").write_text("yet another version\n")
 
 
+def of_the_fleet(root: Path) -> None:
+    """As good as these, and a fourth."""
+    (root / "usr/lib/netty/another").write_text("a version of the fleet\n")
+
+
 def _replace_module(root: Path, name: str, text: str) -> None:
     """Have a module of ours do something else; its compiled form would be preferred."""
     module = root / DIST_PACKAGES / "appliance" / f"{name}.py"

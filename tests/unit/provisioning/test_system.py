@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import subprocess
+from configparser import ConfigParser
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from appliance.provisioning.system import (
     FIREWALL,
     FLEET,
+    FLEET_ROOM,
     NETWORK,
     OWNED,
     PANEL,
@@ -224,3 +226,16 @@ def test_the_fleets_server_is_told_only_where_there_is_one() -> None:
     assert "auth_token = abc\n" in told
     assert "ssl_verify = true\n" in told
     assert FLEET not in files(read("revision = 1"))
+
+
+def test_the_client_of_the_fleets_server_starts(tmp_path: Path) -> None:
+    """What rauc-hawkbit-updater 1.3 and 1.4 refuse to start without (src/config-file.c)."""
+    write(read(WHOLE), tmp_path)
+    file = tmp_path / FLEET
+    told = ConfigParser()
+    told.read_string(file.read_text())
+    assert {"hawkbit_server", "target_name", "auth_token"} <= set(told["client"])
+    assert told["client"]["bundle_download_location"].startswith(f"/run/{FLEET_ROOM}/")
+    assert told["client"]["post_update_reboot"] == "false"
+    assert told["device"]
+    assert file.stat().st_mode & 0o777 == 0o600

@@ -3,9 +3,8 @@
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Literal
 
 import pytest
 
@@ -18,6 +17,7 @@ from appliance.health.reports import (
     write_report,
 )
 from appliance.provisioning.serial import DMI
+from appliance.settings.model import Fleet, Settings, Update
 from appliance.updates.admission import AlreadyInstalled, Refused
 from appliance.updates.boot_state import BootStates
 from appliance.updates.installation import REFUSAL, TOLD, Refusal
@@ -25,7 +25,7 @@ from appliance.updates.release import Bundle, Release, Schema
 from appliance.updates.requests import FOLDER, UpdateRequest, ask
 from appliance.updates.reset import TOKEN, make_token
 from appliance.updates.slots import Slot
-from appliance.updating import NotGood, UpdatingBox
+from appliance.updating import FLEET_CLIENT, NotGood, UpdatingBox
 
 HERE = Release("1.2.0", "abc", Schema(1, 1), Schema(1, 1))
 ROOT, OTHER = "1" * 64, "2" * 64
@@ -69,17 +69,79 @@ def test_what_is_taken_is_written_down_before_a_byte_of_it_is(box: UpdatingBox) 
     assert written["stage"] == "installed"
 
 
-@pytest.mark.parametrize("phase", ["writing", ""])
-def test_while_it_is_written_it_is_told_what_changes(
-    box: UpdatingBox, phase: Literal["writing", ""]
-) -> None:
-    """Only then: who else installs would not take it back."""
-    write_report(box.run / UPDATE, UpdateReport(phase))
+def test_while_it_is_written_it_is_told_what_changes(box: UpdatingBox) -> None:
     box.admit(asked())
     report = read_report(box.run / UPDATE, UpdateReport)
     sentence = "Version 1.3.0 (build def) takes the place of 1.2.0 (build abc) when the box "
-    assert report.phase == phase
-    assert report.sentence.startswith(sentence) if phase else not report.sentence
+    assert report.phase == "writing"
+    assert report.sentence.startswith(sentence)
+
+
+@dataclass
+class FleetServer:
+    """What the client of a fleet's server does on the box; stands in for the program."""
+
+    box: UpdatingBox
+    offers: bool = True
+    asked: list[tuple[str, ...]] = field(default_factory=list)
+    seen: list[tuple[str, bool]] = field(default_factory=list)
+    """The phase that health was told, and whether arriving images mattered."""
+
+    def client(self, words: Sequence[str]) -> tuple[int, str]:
+        """Have what is offered installed, as RAUC does it."""
+        self.asked.append(tuple(words))
+        if self.offers:
+            self.box.admit(asked())
+            told = (self.box.run / TOLD).exists()
+            self.seen.append((read_report(self.box.run / UPDATE, UpdateReport).phase, told))
+            self.box.primary_changes(["set-primary", "b"])
+        return 0, "Checking for new software..."
+
+
+@pytest.fixture
+def fleet(box: UpdatingBox, monkeypatch: pytest.MonkeyPatch) -> FleetServer:
+    """A fleet's server that offers something, named in the settings."""
+    settings = Settings(1, fleet=Fleet("https://hawkbit.example", "token"))
+    monkeypatch.setattr(UpdatingBox, "settings", lambda _: settings)
+    write_report(box.run / UPDATE, UpdateReport("rolled back", "Before."))
+    return FleetServer(box)
+
+
+def test_what_a_fleets_server_offers_is_installed_and_started(fleet: FleetServer) -> None:
+    assert replace(fleet.box, rauc=fleet.client).ask_fleet()
+    assert fleet.asked == [FLEET_CLIENT]
+    assert fleet.seen == [("writing", False)]
+    assert read_report(fleet.box.run / UPDATE, UpdateReport).sentence == "Before."
+
+
+def test_a_box_is_not_restarted_for_nothing(fleet: FleetServer) -> None:
+    fleet.offers = False
+    assert not replace(fleet.box, rauc=fleet.client).ask_fleet()
+    assert len(fleet.asked) == 1
+
+
+def test_a_fleets_server_is_not_asked_while_images_arrive(
+    fleet: FleetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would hold a refusal for the end of the matter."""
+    monkeypatch.setattr(UpdatingBox, "_arriving", lambda _: True)
+    box = replace(fleet.box, rauc=fleet.client)
+    assert not box.ask_fleet()
+    assert not fleet.asked
+    settings = Settings(
+        1, fleet=Fleet("https://a.example", "b"), update=Update(while_receiving=True)
+    )
+    monkeypatch.setattr(UpdatingBox, "settings", lambda _: settings)
+    assert box.ask_fleet()
+    assert fleet.seen == [("writing", True)]
+
+
+def test_without_a_fleets_server_none_is_asked(
+    fleet: FleetServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(UpdatingBox, "settings", lambda _: Settings(1))
+    assert not replace(fleet.box, rauc=fleet.client).ask_fleet()
+    assert not fleet.asked
 
 
 def on_trial(box: UpdatingBox, monkeypatch: pytest.MonkeyPatch) -> None:
