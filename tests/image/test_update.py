@@ -5,24 +5,26 @@ there to the end.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from tests.image.downloads import files, served
 from tests.image.figures import Figures
 from tests.image.fleet import Client, FleetServer, NoClient
-from tests.image.patience import START_WITHIN
+from tests.image.patience import SOON, START_WITHIN
 from tests.image.patience import until as wait_until
 from tests.image.site import ANSWER_WITHIN, HARDWARE, HOST, SERIAL, Site, pacs, slice_of
 from tests.image.versions import BAD, Versions, another, of_the_fleet, yet_another
 from tests.unit.dicom.certificates import authority, signed
 from tools.imaging.build import Build
 from tools.imaging.cache import cache_from_environment
-from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.machine import DICOM_PORT, PAGE_PORT, Hardware, Machine, copy_disk
 from tools.imaging.programs import ProgramAbsent, need
 from tools.imaging.stick import make_stick, read_stick
 
@@ -44,6 +46,8 @@ RandomizedDelaySec=0
     "netty-hawkbit.service": "[Service]\nEnvironment=PATH=/run/client:/usr/sbin:/usr/bin\n",
 }
 """The test image has no client; one is brought along on a disk of its own."""
+
+SECURE_PAGE_PORT = 443
 
 SHORT = "[Service]\nExecStart=\nExecStart=/usr/bin/appliance update confirm --patience {patience}\n"
 
@@ -133,7 +137,8 @@ def box(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upda
     short = SHORT.format(patience=PATIENCE)
     units = {f"netty-confirm@{slot}.service": short for slot in "ab"} | CLIENT
     client, no_client = fleet_client(folder)
-    hardware = Hardware(extra=(*HARDWARE, *client), units=units)
+    ports = (PAGE_PORT, SECURE_PAGE_PORT, DICOM_PORT)
+    hardware = Hardware(extra=(*HARDWARE, *client), units=units, ports=ports)
     machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware)
     with pacs() as port, machine:
         site = Site(machine, folder, port)
@@ -173,6 +178,24 @@ def test_what_is_not_for_this_box_is_refused(box: UpdatingSite) -> None:
     assert box.states() == {"a": "good", "b": "bad"}
     assert box.update()["phase"] == ""
     assert box.site.echo() == 0x0000
+
+
+def test_a_bundle_sent_to_the_page_is_looked_at_and_removed(box: UpdatingSite) -> None:
+    """From a browser to RAUC, and what that says back on the page."""
+    password = "of-a-technician"
+    answer = box.site.give(box.site.settings(f'[panel]\npassword = "{password}"\n'))
+    assert answer.data["outcome"] == "accepted", answer.text
+    forged, why = box.versions.refused()["forged"]
+    here = f"https://127.0.0.1:{box.machine.ports[SECURE_PAGE_PORT]}"
+    with httpx2.Client(base_url=here, verify=False, timeout=SOON) as browser:
+        assert browser.post("/login", data={"password": password}).status_code == 303
+        token = re.search(r'name="token" value="([^"]+)"', browser.get("/update").text)
+        assert token
+        fields, sent = {"token": token[1]}, {"bundle": ("netty.raucb", forged.read_bytes())}
+        assert browser.post("/update/file", data=fields, files=sent).status_code == 303
+        wait_until("the page tells", lambda: why in browser.get("/update").text, SOON, 2.0)
+    assert box.machine.run("ls /data/uploads") == ""
+    assert box.states() == {"a": "good", "b": "bad"}
 
 
 def test_an_update_is_written_tried_and_kept(box: UpdatingSite, figures: Figures) -> None:
