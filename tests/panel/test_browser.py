@@ -95,13 +95,19 @@ def technicians(browser: Browser, clinic: Clinic) -> Iterator[dict[Manner, Brows
     for manner, context in contexts.items():
         page = context.new_page()
         page.goto(f"{clinic.secure}/login?lang={manner.language}")
-        page.fill("#password", PASSWORD)
-        page.click("main button")
+        log_in(page, PASSWORD)
         expect(page).to_have_url(f"{clinic.secure}/studies")
         page.close()
     yield contexts
     for context in contexts.values():
         context.close()
+
+
+def log_in(page: Page, password: str) -> None:
+    """Send the form, and wait for what the box says."""
+    page.fill("#password", password)
+    with page.expect_event("load"):
+        page.click("main button")
 
 
 def visiting(browser: Browser, manner: Manner) -> BrowserContext:
@@ -202,11 +208,9 @@ def test_every_page_of_an_empty_box(browser: Browser, tmp_path: Path) -> None:
         page = context.new_page()
         page.goto(f"{secure}/login")
         judge(page, "login", DESK)
-        page.fill("#password", "not the password")
-        page.click("main button")
+        log_in(page, "not the password")
         judge(page, "login-wrong", DESK)
-        page.fill("#password", PASSWORD)
-        page.click("main button")
+        log_in(page, PASSWORD)
         judge(page, "no-archive", DESK)
         Requests.open(house.folders.requests).close()
         house.fill(0)
@@ -268,6 +272,7 @@ def test_a_technicians_way(
     else:
         page.get_by_role("link", name="Next").click()
     expect(page.locator("h1")).to_contain_text("3 of 16")
+    page.wait_for_load_state()
     assert page.locator("img.large").evaluate("image => image.naturalWidth") == 256
     page.close()
 
@@ -276,9 +281,9 @@ def test_who_logs_out_is_out(browser: Browser, clinic: Clinic) -> None:
     context = visiting(browser, PLAIN)
     page = context.new_page()
     page.goto(f"{clinic.secure}/login?lang=en")
-    page.fill("#password", PASSWORD)
-    page.click("main button")
+    log_in(page, PASSWORD)
     kept = context.cookies()
+    assert kept
     page.get_by_role("button", name="Log out").click()
     expect(page).to_have_url(f"{clinic.secure}/")
     context.add_cookies(kept)  # type: ignore[arg-type]
