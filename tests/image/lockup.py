@@ -1,5 +1,6 @@
 """Locks up the whole kernel of a machine, as broken hardware or a bug with interrupts off does."""
 
+import re
 import socket
 from pathlib import Path
 
@@ -10,6 +11,9 @@ _RIP, _EFLAGS = 0x10, 0x11
 """Numbers of the registers in GDB's description of x86-64."""
 _INTERRUPTS = 0x200
 _JUMP_HERE = "ebfe"
+_PACKET = re.compile(rb"\$([^#]*)#[0-9a-f]{2}", re.DOTALL)
+_STOPPED = ("T", "S")
+"""How a packet begins that tells that the machine stands still."""
 
 
 def lock_up(machine: Machine) -> None:
@@ -39,7 +43,10 @@ class _Debugger:
     def __enter__(self) -> "_Debugger":
         self._socket: socket.socket = connect(self._path, 20)
         self._socket.settimeout(20)
+        self._unread = b""
         self.ask("?")
+        # QEMU tells single registers only to who has asked for their description.
+        self.ask("qXfer:features:read:target.xml:0,ff0")
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -49,14 +56,20 @@ class _Debugger:
         """Send a packet and return the answer."""
         checksum = sum(packet.encode()) % 256
         self._socket.sendall(f"${packet}#{checksum:02x}".encode())
-        said = b""
-        while b"#" not in said or len(said) < said.index(b"#") + 3:
+        while (answer := self._packet()).startswith(_STOPPED) and packet != "?":
+            pass  # That the machine stands still is told of its own accord, too.
+        return answer
+
+    def _packet(self) -> str:
+        """The next packet that QEMU sends."""
+        while (found := _PACKET.search(self._unread)) is None:
             received = self._socket.recv(65536)
             if not received:
                 raise ConnectionError("QEMU ended the debugger's connection")
-            said += received
+            self._unread += received
+        self._unread = self._unread[found.end() :]
         self._socket.sendall(b"+")
-        return said[said.index(b"$") + 1 : said.index(b"#")].decode()
+        return found[1].decode()
 
     def do(self, packet: str) -> None:
         """Send a packet that is answered by OK. Raises RuntimeError if it is not."""
@@ -66,4 +79,6 @@ class _Debugger:
     def register(self, number: int, size: int) -> int:
         """The value of a register of so many bytes."""
         content = bytes.fromhex(self.ask(f"p{number:x}"))
+        if len(content) < size:
+            raise RuntimeError(f"QEMU's debugger does not tell register {number}")
         return int.from_bytes(content[:size], "little")
