@@ -77,6 +77,10 @@ ECHO_TIMEOUTS = Timeouts(association=10, response=10, total=10)
 
 _LISTENER_POLL = 0.2
 
+_DESCRIBED_AT_ONCE = 20
+_DESCRIBED_EVERY = 0.5
+"""Seconds between two such rounds: receiving goes first."""
+
 
 class Service:
     """The running AE. `start`, then `wait` or `stop`.
@@ -335,11 +339,19 @@ class Service:
                     retained = True
                 self._refuse_strays(known)
                 self.requests.forget_searches(SEARCHES_LAST)
+                self._describe_series()
                 self._retention.run(partial(self._heartbeats.beat, "housekeeping"))
             except (CatalogueFailed, RequestsFailed, OSError) as error:
                 if not self._stopped.is_set():
                     LOGGER.warning("housekeeping waits: %s", error)
             self._stopped.wait(HOUSEKEEPING_EVERY)
+
+    def _describe_series(self) -> None:
+        """Read the attributes of series that came with an earlier version, or were rebuilt."""
+        while self.catalogue.describe_series(_DESCRIBED_AT_ONCE):
+            self._heartbeats.beat("housekeeping")
+            if self._stopped.wait(_DESCRIBED_EVERY):
+                return
 
     def _refuse_strays(self, known: frozenset[str]) -> None:
         """Answer what was asked of a remote that came into the settings after we started."""

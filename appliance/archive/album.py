@@ -20,8 +20,18 @@ class AlbumStudy:
     failed: int
     pictures: int
     last_stored: float
+    date: str
+    """Study Date, YYYYMMDD; empty if it is not known, or was taken away."""
+    description: str
+    """Study Description; the same."""
     modalities: tuple[str, ...]
     cover: "AlbumPicture | None"
+
+    @property
+    def made(self) -> str:
+        """When it was made, and what it is of, as far as that is known."""
+        date = f"{self.date[:4]}-{self.date[4:6]}-{self.date[6:]}" if self.date else ""
+        return f"{date} {self.description}".strip()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +79,8 @@ _PICTURE = (
 )
 _STUDY = (
     "SELECT id, ifnull(patient, ''), held, outstanding, queued, failed, pictures,"
-    " ifnull(last_stored, 0) FROM studies"
+    " ifnull(last_stored, 0), ifnull(date, ''), ifnull(description, '') FROM studies"
+    " LEFT JOIN study_attributes ON study = studies.id"
 )
 
 

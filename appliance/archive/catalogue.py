@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self, TypeVar
 
-from appliance.archive import rows, schema
+from appliance.archive import attributes, rows, schema
 from appliance.archive.committer import Committer, is_passing
 from appliance.archive.database import BUSY, create_private, flaw, says_unsound
 from appliance.archive.files import DurableNames, Folders, sync_directories
@@ -70,6 +70,8 @@ Clock = Callable[[], float]
 
 _WAL_KEPT: Final = 64 * 2**20
 """Bytes to which the WAL is cut once it was longer."""
+_DESCRIBED: Final = 10_000
+"""Series of which is remembered that their attributes were read."""
 _CHECKPOINT: Final = 4000
 """Pages of 4 KiB in the WAL before they are copied: neighbours rewrite the same pages."""
 
@@ -95,6 +97,7 @@ class Catalogue(CatalogueReader):
         self._clock = clock
         self._names = DurableNames(path.parent)
         self._rows = Rows(self._folders, self._names)
+        self._described: set[tuple[str, str]] = set()
         self._committer = Committer(
             connection,
             self._rows.forget,
@@ -231,9 +234,49 @@ class Catalogue(CatalogueReader):
             if outcome.pictures
         }
         self._make_last(directories)
-        self.write(
-            lambda connection: self._rows.finish_renders(connection, outcomes), self._rows.remove
-        )
+        first = self._first_of_series(outcomes)
+
+        def change(connection: sqlite3.Connection) -> list[rows.Removal]:
+            for job, described in first:
+                attributes.describe_series_of(connection, job.key, described)
+            return self._rows.finish_renders(connection, outcomes)
+
+        self.write(change, self._rows.remove)
+        self._described.update((job.study, job.series) for job, _ in first)
+
+    def _first_of_series(
+        self, outcomes: Iterable[RenderOutcome]
+    ) -> list[tuple[RenderJob, attributes.Described]]:
+        """What files say of their series that nobody has asked yet; some may be dropped now."""
+        if len(self._described) > _DESCRIBED:
+            self._described.clear()
+        jobs = {(job.study, job.series): job for job in (outcome.job for outcome in outcomes)}
+        new = [job for series, job in jobs.items() if series not in self._described]
+        return [(job, self._read_attributes(job)) for job in new]
+
+    def describe_series(self, limit: int) -> int:
+        """Reads the attributes of series that have none yet; of how many, `limit` at most.
+
+        One that cannot be read gets them without values, and is not tried again.
+        """
+        with self._reading() as connection:
+            found = attributes.undescribed(connection, limit)
+        read = [(one.key, self._read_attributes(one)) for one in found]
+
+        def change(connection: sqlite3.Connection) -> None:
+            for series, described in read:
+                attributes.describe(connection, series, described)
+
+        if read:
+            self.write(change)
+        return len(read)
+
+    def _read_attributes(self, one: attributes.Undescribed | RenderJob) -> attributes.Described:
+        try:
+            file = self._folders.dicom_file(one.study, one.series, one.instance)
+            return attributes.read_attributes(file)
+        except OSError:
+            return attributes.Described()
 
     def remote_reached(self, name: str) -> None:
         """Notes that the remote AE `name` answered as it should."""

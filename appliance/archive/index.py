@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from appliance.archive.attributes import SeriesAttributes, StudyAttributes
 from appliance.archive.files import Folders
 from appliance.archive.reading import CatalogueReader
 
@@ -28,6 +29,7 @@ class StudyEntry:
     modalities: tuple[str, ...]
     series: int
     instances: int
+    attributes: StudyAttributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +41,8 @@ class SeriesEntry:
     patient: str
     modality: str
     instances: int
+    attributes: SeriesAttributes
+    of_study: StudyAttributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,22 +80,32 @@ class HeldPicture:
 
 
 _HERE: Final = "file IN ('held', 'dropped')"
+_STUDY_COLUMNS: Final = (
+    *("date", "time", "accession", "physician", "about_study.description", "patient_name"),
+    *("birth_date", "sex", "study_id"),
+)
+_OF_STUDY: Final = ", ".join(f"ifnull({column}, '')" for column in _STUDY_COLUMNS)
+_ABOUT_STUDY: Final = "LEFT JOIN study_attributes AS about_study ON about_study.study = studies.id"
+_ABOUT_SERIES: Final = (
+    f"{_ABOUT_STUDY} LEFT JOIN series_attributes AS about ON about.series = series.id"
+)
 _SELECT: Final[Mapping[Level, str]] = {
     "study": (
         "SELECT uid, ifnull(patient, ''), (SELECT group_concat(DISTINCT modality) FROM series"
         " WHERE study = studies.id), (SELECT count(*) FROM series WHERE study = studies.id),"
-        " held - expired FROM studies WHERE held > expired"
+        f" held - expired, {_OF_STUDY} FROM studies {_ABOUT_STUDY} WHERE held > expired"
     ),
     "series": (
         "SELECT series.uid, studies.uid, ifnull(patient, ''), modality,"
-        f" (SELECT count(*) FROM instances WHERE series = series.id AND {_HERE})"
-        " FROM series JOIN studies ON studies.id = series.study"
+        f" (SELECT count(*) FROM instances WHERE series = series.id AND {_HERE}),"
+        f" about.number, ifnull(about.description, ''), {_OF_STUDY}"
+        f" FROM series JOIN studies ON studies.id = series.study {_ABOUT_SERIES}"
         f" WHERE EXISTS (SELECT 1 FROM instances WHERE series = series.id AND {_HERE})"
     ),
     "instance": (
         "SELECT instances.uid, series.uid, studies.uid, ifnull(patient, ''), modality, sop_class,"
-        " number, frames FROM instances JOIN series ON series.id = instances.series"
-        f" JOIN studies ON studies.id = instances.study WHERE {_HERE}"
+        " instances.number, frames FROM instances JOIN series ON series.id = instances.series"
+        f" JOIN studies ON studies.id = instances.study {_ABOUT_SERIES} WHERE {_HERE}"
     ),
 }
 _ORDER: Final[Mapping[Level, str]] = {
@@ -113,21 +127,42 @@ _FILES: Final = (
     " WHERE studies.uid = ? AND file = 'held'{} ORDER BY series.id, number, instances.id"
 )
 _OF_SERIES: Final = ("SeriesInstanceUID", "Modality")
+_ABOUT: Final = {
+    "StudyDate": "date",
+    "StudyTime": "time",
+    "AccessionNumber": "accession",
+    "ReferringPhysicianName": "physician",
+    "StudyDescription": "about_study.description",
+    "PatientName": "patient_name",
+    "PatientBirthDate": "birth_date",
+    "PatientSex": "sex",
+    "StudyID": "study_id",
+}
 _COLUMNS: Final = {
+    **_ABOUT,
     "PatientID": "studies.patient",
     "StudyInstanceUID": "studies.uid",
     "ModalitiesInStudy": "modality",
     "SeriesInstanceUID": "series.uid",
     "Modality": "series.modality",
+    "SeriesNumber": "about.number",
+    "SeriesDescription": "about.description",
     "SOPInstanceUID": "instances.uid",
     "SOPClassUID": "sop_class",
-    "InstanceNumber": "number",
+    "InstanceNumber": "instances.number",
 }
-_TEXTS: Final = ("PatientID", "ModalitiesInStudy", "Modality")
-_ABOVE: Final = frozenset(("PatientID", "StudyInstanceUID", "ModalitiesInStudy", *_OF_SERIES))
+_TEXTS: Final = (
+    *("PatientID", "ModalitiesInStudy", "Modality", "AccessionNumber", "ReferringPhysicianName"),
+    *("StudyDescription", "PatientName", "PatientSex", "StudyID", "SeriesDescription"),
+)
+RANGES: Final = frozenset(("StudyDate", "StudyTime", "PatientBirthDate"))
+"""Keys of which a value may be a range: `from-to`, `from-` and `-to` (PS3.4 C.2.2.2.5)."""
+_ABOVE: Final = frozenset(
+    ("PatientID", "StudyInstanceUID", "ModalitiesInStudy", *_OF_SERIES, *_ABOUT)
+)
 KEYS: Final[Mapping[Level, frozenset[str]]] = {
     "study": _ABOVE,
-    "series": _ABOVE,
+    "series": _ABOVE | {"SeriesNumber", "SeriesDescription"},
     "instance": frozenset(_COLUMNS),
 }
 """What may be searched by at each level."""
@@ -139,15 +174,30 @@ class Index(CatalogueReader):
     def find_studies(self, keys: Keys, limit: int, offset: int = 0) -> tuple[StudyEntry, ...]:
         """Studies in the order in which they came."""
         return tuple(
-            StudyEntry(study, patient, _words(modalities), series, instances)
-            for study, patient, modalities, series, instances in self._found(
+            StudyEntry(
+                study, patient, _words(modalities), series, instances, StudyAttributes(*about)
+            )
+            for study, patient, modalities, series, instances, *about in self._found(
                 "study", keys, limit, offset
             )
         )
 
     def find_series(self, keys: Keys, limit: int, offset: int = 0) -> tuple[SeriesEntry, ...]:
         """Series in the order in which they came."""
-        return tuple(SeriesEntry(*row) for row in self._found("series", keys, limit, offset))
+        return tuple(
+            SeriesEntry(
+                series,
+                study,
+                patient,
+                modality,
+                instances,
+                SeriesAttributes(number, description),
+                StudyAttributes(*about),
+            )
+            for series, study, patient, modality, instances, number, description, *about in (
+                self._found("series", keys, limit, offset)
+            )
+        )
 
     def find_instances(self, keys: Keys, limit: int, offset: int = 0) -> tuple[InstanceEntry, ...]:
         """Instances in the order in which they came."""
@@ -202,7 +252,7 @@ def query(level: Level, keys: Keys) -> tuple[str, list[str]]:
         if keyword not in KEYS[level]:
             raise ValueError(f"{keyword} is no key at {level} level")
         conditions.append(_condition(level, keyword, wanted))
-        values += map(_pattern, wanted)
+        values += [bound for value in wanted for bound in _values(keyword, value)]
     if level == "instance" and "SOPInstanceUID" in keys:
         # There is an index over the UIDs of each study, and none over all.
         conditions.append("instances.study IN (SELECT id FROM studies)")
@@ -210,15 +260,28 @@ def query(level: Level, keys: Keys) -> tuple[str, list[str]]:
 
 
 def _condition(level: Level, keyword: str, wanted: Sequence[str]) -> str:
-    column = _COLUMNS[keyword]
-    test = " OR ".join(f"{column} {_comparison(keyword, value)} ?" for value in wanted)
+    test = " OR ".join(_test(keyword, value) for value in wanted)
     if keyword == "ModalitiesInStudy" or (level == "study" and keyword in _OF_SERIES):
         return f"studies.id IN (SELECT study FROM series WHERE {test})"
     return f"({test})"
 
 
-def _comparison(keyword: str, value: str) -> str:
-    return "GLOB" if keyword in _TEXTS and set(value) & set("*?") else "="
+def _test(keyword: str, value: str) -> str:
+    column = _COLUMNS[keyword]
+    if keyword in RANGES and "-" in value:
+        # What is not there is in no range.
+        return f"({column} != '' AND {column} BETWEEN ? AND ?)"
+    wild = keyword in _TEXTS and set(value) & set("*?")
+    return f"{column} {'GLOB' if wild else '='} ?"
+
+
+def _values(keyword: str, value: str) -> tuple[str, ...]:
+    """The values of a test."""
+    if keyword in RANGES and "-" in value:
+        first, _, last = value.partition("-")
+        # A time may be written in part: 1011 ends when that minute does.
+        return first, f"{last}~"
+    return (_pattern(value),)
 
 
 def _pattern(value: str) -> str:

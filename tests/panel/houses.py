@@ -30,6 +30,7 @@ from appliance.settings.passwords import hash_password, hash_token
 from appliance.settings.shown import Shown, shown
 from appliance.updates.requests import FOLDER
 from tests.panel.verdicts import verdict
+from tests.unit.archive.material import dicom_file
 
 PASSWORD = "correct horse battery"
 TOKEN = "a token that nobody guesses"
@@ -54,6 +55,17 @@ def settings(**panel: Any) -> Settings:
             Watch("00067890", remotes=("main",)),
         ),
     )
+
+
+SAID = (
+    {"StudyDate": "20261121", "StudyDescription": "Thorax/Abdomen ND"},
+    {
+        "SpecificCharacterSet": "ISO_IR 192",
+        "StudyDate": "20260930",
+        "StudyDescription": "頭部 単純・造影",
+    },
+)
+"""What the files of studies say of them."""
 
 
 @dataclass(slots=True)
@@ -111,22 +123,25 @@ class House:
 
     def _store(self, catalogue: Catalogue, study: int, number: int, of: int) -> None:
         uids = (f"2.25.{study}.1.{number}", f"2.25.{study}.1", f"2.25.{study}")
-        catalogue.store(
-            StoredInstance(
-                *uids,
-                sop_class="1.2.840.10008.5.1.4.1.1.2",
-                transfer_syntax="1.2.840.10008.1.2.1",
-                modality=("CT", "MR", "DX")[study % 3],
-                instance_number=number,
-                frames=1,
-                has_pixels=True,
-                bytes=1000,
-                remote="main",
-                warning=None,
-                patient=f"NET-{study:04d}",
-            ),
-            (),
+        instance = StoredInstance(
+            *uids,
+            sop_class="1.2.840.10008.5.1.4.1.1.2",
+            transfer_syntax="1.2.840.10008.1.2.1",
+            modality=("CT", "MR", "DX")[study % 3],
+            instance_number=number,
+            frames=1,
+            has_pixels=True,
+            bytes=1000,
+            remote="main",
+            warning=None,
+            patient=f"NET-{study:04d}",
         )
+        catalogue.store(instance, ())
+        if number == 1 and study % 3:
+            # Of one in three, de-identification has left nothing.
+            file = self.folders.dicom_file(uids[2], uids[1], uids[0])
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(dicom_file(instance, **SAID[study % 2]))
         path = self.folders.picture(uids[2], uids[1], uids[0], None, ".jpg")
         path.parent.mkdir(parents=True, exist_ok=True)
         _slice(number / of).save(path, quality=80)

@@ -1,12 +1,13 @@
 """What the query of a search says (PS3.18 Sections 8.3.4 and 10.6.1)."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from appliance.archive.files import is_uid
-from appliance.archive.index import KEYS, Level
-from appliance.panel.dicomweb.attributes import ATTRIBUTES, KEYWORDS, WITHOUT_VALUE
+from appliance.archive.index import KEYS, RANGES, Level
+from appliance.panel.dicomweb.attributes import ATTRIBUTES, KEYWORDS
 
 MOST: Final = 1000
 """Results of one answer."""
@@ -17,6 +18,24 @@ MANY: Final = 1000
 _UIDS: Final = ("StudyInstanceUID", "SeriesInstanceUID", "SOPInstanceUID", "SOPClassUID")
 _LISTS: Final = (*_UIDS, "Modality", "ModalitiesInStudy")
 _UNIVERSAL: Final = ("", "*")
+
+_WHOLE: Final = (re.compile("[0-9]{1,12}"), "a whole number")
+_DATES: Final = (
+    re.compile("[0-9]{8}(-([0-9]{8})?)?|-[0-9]{8}"),
+    "a date (YYYYMMDD), or two with a hyphen between them, of which one may be left out",
+)
+_TIME: Final = r"[0-9]{2}(?:[0-9]{2}(?:[0-9]{2}(?:\.[0-9]{1,6})?)?)?"
+_TIMES: Final = (
+    re.compile(f"{_TIME}(-({_TIME})?)?|-{_TIME}"),
+    "a time (HHMMSS), or two with a hyphen between them, of which one may be left out",
+)
+_FORMS: Final = {
+    "InstanceNumber": _WHOLE,
+    "SeriesNumber": _WHOLE,
+    "StudyTime": _TIMES,
+    **dict.fromkeys(RANGES - {"StudyTime"}, _DATES),
+}
+"""How the values of some keys are written."""
 
 
 class BadRequest(Exception):
@@ -34,8 +53,6 @@ class Asked:
     keys: dict[str, tuple[str, ...]]
     limit: int
     offset: int
-    nothing_matches: bool
-    """It asks for values that nothing here has."""
     warnings: tuple[str, ...]
     """What the asker should know."""
 
@@ -45,7 +62,6 @@ def asked(level: Level, pairs: Iterable[tuple[str, str]], path: dict[str, str]) 
     keys: dict[str, tuple[str, ...]] = {name: (checked(uid),) for name, uid in path.items()}
     numbers = {"limit": MOST, "offset": 0}
     warnings: list[str] = []
-    absent: list[str] = []
     for name, value in pairs:
         if name in numbers:
             numbers[name] = _number(name, value)
@@ -56,17 +72,9 @@ def asked(level: Level, pairs: Iterable[tuple[str, str]], path: dict[str, str]) 
             _check_fields(value)
         elif name != "accept":  # It is negotiated.
             keyword = _key(level, name, keys)
-            if value in _UNIVERSAL:
-                continue
-            if keyword in WITHOUT_VALUE:
-                absent.append(keyword)
-            else:
+            if value not in _UNIVERSAL:
                 keys[keyword] = _values(keyword, value)
-    if absent:
-        warnings.append(f"{', '.join(absent)}: no value is held, so that nothing matches")
-    return Asked(
-        keys, min(numbers["limit"], MOST), numbers["offset"], bool(absent), tuple(warnings)
-    )
+    return Asked(keys, min(numbers["limit"], MOST), numbers["offset"], tuple(warnings))
 
 
 def named(path: Mapping[str, str]) -> list[str]:
@@ -85,7 +93,7 @@ def _key(level: Level, name: str, given: dict[str, tuple[str, ...]]) -> str:
     keyword = KEYWORDS.get(name.upper(), name)
     if keyword in given:
         raise BadRequest(f"{keyword} is given twice")
-    if keyword not in KEYS[level] and keyword not in WITHOUT_VALUE:
+    if keyword not in KEYS[level]:
         able = ", ".join(sorted(KEYS[level]))
         raise BadRequest(f"{name[:70]!a} cannot be searched by at {level} level; {able} can")
     return keyword
@@ -98,8 +106,9 @@ def _values(keyword: str, value: str) -> tuple[str, ...]:
         raise BadRequest(f"{keyword} has no value, or more than {MANY}")
     if keyword in _UIDS:
         return tuple(map(checked, values))
-    if keyword == "InstanceNumber" and not all(one.isascii() and one.isdigit() for one in values):
-        raise BadRequest("InstanceNumber is a whole number")
+    form, said = _FORMS.get(keyword, (None, ""))
+    if form is not None and not all(form.fullmatch(one) for one in values):
+        raise BadRequest(f"{keyword} is {said}")
     return values
 
 

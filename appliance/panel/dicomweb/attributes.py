@@ -1,12 +1,13 @@
 """The attributes of a search: their tags, and how they are written in the DICOM JSON model.
 
 PS3.18 Tables 10.6.3-3 to 10.6.3-5 say which are returned, Annex F how. What de-identification
-took away, or the catalogue does not know, is there without a value.
+took away, or the files do not say, is there without a value.
 """
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+from appliance.archive.attributes import StudyAttributes
 from appliance.archive.index import InstanceEntry, SeriesEntry, StudyEntry
 
 ATTRIBUTES: Final = {
@@ -25,6 +26,8 @@ ATTRIBUTES: Final = {
     "PatientID": ("00100020", "LO"),
     "PatientBirthDate": ("00100030", "DA"),
     "PatientSex": ("00100040", "CS"),
+    "StudyDescription": ("00081030", "LO"),
+    "SeriesDescription": ("0008103E", "LO"),
     "StudyInstanceUID": ("0020000D", "UI"),
     "SeriesInstanceUID": ("0020000E", "UI"),
     "StudyID": ("00200010", "SH"),
@@ -39,29 +42,16 @@ ATTRIBUTES: Final = {
 
 KEYWORDS: Final = {tag: keyword for keyword, (tag, _) in ATTRIBUTES.items()}
 
-WITHOUT_VALUE: Final = frozenset(
-    (
-        *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "PatientName"),
-        *("PatientBirthDate", "PatientSex", "StudyID", "SeriesNumber"),
-    )
-)
-"""Those that the catalogue does not hold: a key with a value matches none of them."""
-
 Json = dict[str, dict[str, Any]]
 
 
 def of_study(entry: StudyEntry, services: str) -> Json:
     """A result at study level; `services` is the address of the web services."""
     return _json(
-        _patient(entry.patient),
-        StudyDate=(),
-        StudyTime=(),
-        AccessionNumber=(),
+        _study(entry.patient, entry.attributes),
         ModalitiesInStudy=entry.modalities,
-        ReferringPhysicianName=(),
         RetrieveURL=(f"{services}/studies/{entry.study}",),
         StudyInstanceUID=(entry.study,),
-        StudyID=(),
         NumberOfStudyRelatedSeries=(entry.series,),
         NumberOfStudyRelatedInstances=(entry.instances,),
     )
@@ -70,12 +60,13 @@ def of_study(entry: StudyEntry, services: str) -> Json:
 def of_series(entry: SeriesEntry, services: str) -> Json:
     """A result at series level."""
     return _json(
-        _patient(entry.patient),
+        _study(entry.patient, entry.of_study),
         Modality=(entry.modality,),
+        SeriesDescription=(entry.attributes.description,),
         RetrieveURL=(f"{services}/studies/{entry.study}/series/{entry.series}",),
         StudyInstanceUID=(entry.study,),
         SeriesInstanceUID=(entry.series,),
-        SeriesNumber=(),
+        SeriesNumber=() if entry.attributes.number is None else (entry.attributes.number,),
         NumberOfSeriesRelatedInstances=(entry.instances,),
     )
 
@@ -84,7 +75,8 @@ def of_instance(entry: InstanceEntry, services: str) -> Json:
     """A result at instance level."""
     series = f"{services}/studies/{entry.study}/series/{entry.series}"
     return _json(
-        _patient(entry.patient),
+        _COMMON,
+        PatientID=(entry.patient,),
         SOPClassUID=(entry.sop_class,),
         SOPInstanceUID=(entry.instance,),
         Modality=(entry.modality,),
@@ -96,14 +88,26 @@ def of_instance(entry: InstanceEntry, services: str) -> Json:
     )
 
 
-def _patient(patient: str) -> Mapping[str, tuple[object, ...]]:
+_COMMON: Final[Mapping[str, tuple[object, ...]]] = {
+    "SpecificCharacterSet": ("ISO_IR 192",),
+    "InstanceAvailability": ("ONLINE",),
+}
+
+
+def _study(patient: str, about: StudyAttributes) -> Mapping[str, tuple[object, ...]]:
+    """What is returned of a study, also with a series of it."""
     return {
-        "SpecificCharacterSet": ("ISO_IR 192",),
-        "InstanceAvailability": ("ONLINE",),
-        "PatientName": (),
+        **_COMMON,
+        "StudyDate": (about.date,),
+        "StudyTime": (about.time,),
+        "AccessionNumber": (about.accession,),
+        "ReferringPhysicianName": (about.physician,),
+        "StudyDescription": (about.description,),
+        "PatientName": (about.patient_name,),
         "PatientID": (patient,),
-        "PatientBirthDate": (),
-        "PatientSex": (),
+        "PatientBirthDate": (about.birth_date,),
+        "PatientSex": (about.sex,),
+        "StudyID": (about.study_id,),
     }
 
 
@@ -111,6 +115,12 @@ def _json(common: Mapping[str, tuple[object, ...]], **more: tuple[object, ...]) 
     elements = {}
     for keyword, values in {**common, **more}.items():
         tag, vr = ATTRIBUTES[keyword]
-        given = [value for value in values if value != ""]
+        given = [_name(str(value)) if vr == "PN" else value for value in values if value != ""]
         elements[tag] = {"vr": vr, "Value": given} if given else {"vr": vr}
     return dict(sorted(elements.items()))
+
+
+def _name(text: str) -> Mapping[str, str]:
+    """A person's name, by its groups (PS3.18 Section F.2.2)."""
+    groups = zip(("Alphabetic", "Ideographic", "Phonetic"), text.split("="), strict=False)
+    return {name: group for name, group in groups if group}

@@ -37,7 +37,7 @@ def search(level: Level, index: Index, request: Request, services: str) -> Respo
 
 def _found(index: Index, level: Level, wanted: Asked, services: str) -> tuple[Sequence[Json], bool]:
     """The results, and whether there are more than were asked for."""
-    if wanted.nothing_matches or not wanted.limit:
+    if not wanted.limit:
         return (), False
     ask = (wanted.keys, wanted.limit + 1, wanted.offset)
     results: list[Json]

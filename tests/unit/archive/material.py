@@ -42,8 +42,11 @@ def instance(number: int, **changes: object) -> StoredInstance:
     return replace(slice_, **changes)
 
 
-def dicom_file(described: StoredInstance) -> bytes:
-    """A DICOM file that says what the row does (but for its size, its remote and its warning)."""
+def dicom_file(described: StoredInstance, **attributes: object) -> bytes:
+    """A DICOM file that says what the row does (but for its size, its remote and its warning).
+
+    And it has these attributes, by their keywords.
+    """
     dataset = Dataset()
     dataset.SOPClassUID = described.sop_class
     dataset.SOPInstanceUID = described.instance
@@ -59,6 +62,8 @@ def dicom_file(described: StoredInstance) -> bytes:
         dataset.Rows = dataset.Columns = 2
         dataset.BitsAllocated = 8
         dataset.add_new("PixelData", "OW", b"\1\2\3\4" * described.frames)
+    for keyword, value in attributes.items():
+        setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()
     dataset.file_meta.TransferSyntaxUID = described.transfer_syntax
     out = io.BytesIO()

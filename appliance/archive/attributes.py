@@ -1,0 +1,141 @@
+"""Attributes of studies and series that programs search by: as the files on disk have them.
+
+A file on disk has no identity any more; what de-identification took away is not here either. They
+are read from one file of each series, after it was received: reception does not wait for that.
+"""
+
+import re
+import sqlite3
+from dataclasses import astuple, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from pydicom import dcmread
+from pydicom.dataset import Dataset
+from pydicom.valuerep import PersonName
+
+_LONGEST: Final = 256
+"""Characters of one value; more than any of these VRs may have."""
+
+_OF_STUDY: Final = (
+    *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyDescription"),
+    *("PatientName", "PatientBirthDate", "PatientSex", "StudyID"),
+)
+_OF_SERIES: Final = ("SeriesNumber", "SeriesDescription")
+_DATE: Final = re.compile("[0-9]{8}")
+_FORMS: Final = {
+    "StudyDate": _DATE,
+    "PatientBirthDate": _DATE,
+    "StudyTime": re.compile(r"([0-9]{2}){1,3}(\.[0-9]{1,6})?"),
+}
+"""What is searched by ranges must be comparable."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyAttributes:
+    """Of a study; a text is empty if it is not there."""
+
+    date: str = ""
+    """YYYYMMDD."""
+    time: str = ""
+    """HHMMSS.FFFFFF, or the beginning of it."""
+    accession: str = ""
+    physician: str = ""
+    """Referring Physician's Name."""
+    description: str = ""
+    patient_name: str = ""
+    birth_date: str = ""
+    sex: str = ""
+    study_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesAttributes:
+    """Of a series."""
+
+    number: int | None = None
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What one file says of the study and the series that it belongs to."""
+
+    study: StudyAttributes = StudyAttributes()
+    series: SeriesAttributes = SeriesAttributes()
+
+
+@dataclass(frozen=True, slots=True)
+class Undescribed:
+    """A series without attributes, and an instance of it whose file is here."""
+
+    key: int
+    series: str
+    study: str
+    instance: str
+
+
+def read_attributes(file: Path) -> Described:
+    """What a file says; nothing, if it cannot be understood. Raises OSError."""
+    try:
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=[*_OF_STUDY, *_OF_SERIES])
+    except OSError:
+        raise
+    except Exception:  # A damaged file can make a parser raise anything.
+        return Described()
+    study = StudyAttributes(*(_text(dataset, keyword) for keyword in _OF_STUDY))
+    return Described(study, SeriesAttributes(_number(dataset), _text(dataset, "SeriesDescription")))
+
+
+def _text(dataset: Dataset, keyword: str) -> str:
+    """One value that is written as its VR wants it."""
+    try:
+        value: Any = dataset.get(keyword)
+    except Exception:  # The same of one value.
+        return ""
+    if not isinstance(value, str | PersonName):
+        return ""
+    text = str(value).replace("\0", "")[:_LONGEST].strip(" ")
+    form = _FORMS.get(keyword)
+    return text if form is None or form.fullmatch(text) else ""
+
+
+def _number(dataset: Dataset) -> int | None:
+    try:
+        return int(dataset["SeriesNumber"].value)
+    except Exception:  # There is none, or several, or something else.
+        return None
+
+
+def undescribed(connection: sqlite3.Connection, limit: int) -> list[Undescribed]:
+    """The first `limit` series without attributes of which there is a file."""
+    rows = connection.execute(
+        "SELECT series.id, series.uid, studies.uid, (SELECT uid FROM instances"
+        "  WHERE instances.series = series.id AND file = 'held' LIMIT 1) AS instance"
+        " FROM series JOIN studies ON studies.id = series.study"
+        " WHERE instance IS NOT NULL"
+        "  AND NOT EXISTS (SELECT 1 FROM series_attributes WHERE series = series.id)"
+        " ORDER BY series.id LIMIT ?",
+        (limit,),
+    )
+    return [Undescribed(*row) for row in rows]
+
+
+def describe(connection: sqlite3.Connection, series: int, described: Described) -> None:
+    """Put down what a file of a series says, unless another one's word is there."""
+    connection.execute(
+        "INSERT OR IGNORE INTO series_attributes VALUES (?, ?, ?)",
+        (series, *astuple(described.series)),
+    )
+    places = ", ".join("?" * len(_OF_STUDY))
+    connection.execute(
+        f"INSERT OR IGNORE INTO study_attributes SELECT study, {places} FROM series WHERE id = ?",
+        (*astuple(described.study), series),
+    )
+
+
+def describe_series_of(connection: sqlite3.Connection, instance: int, described: Described) -> None:
+    """The same, of the series of an instance; there may be none any more."""
+    row = connection.execute("SELECT series FROM instances WHERE id = ?", (instance,)).fetchone()
+    if row is not None:
+        describe(connection, row[0], described)
