@@ -14,6 +14,7 @@ from typing import Any
 import httpx2
 import pytest
 
+from appliance.settings.passwords import hash_password
 from tests.image.downloads import files, served
 from tests.image.figures import Figures
 from tests.image.fleet import Client, FleetServer, NoClient
@@ -41,6 +42,8 @@ ConditionPathExists=/run/netty/hawkbit.conf
 [Timer]
 OnActiveSec=
 OnActiveSec=20s
+OnUnitInactiveSec=20s
+AccuracySec=1s
 RandomizedDelaySec=0
 """,
     "netty-hawkbit.service": "[Service]\nEnvironment=PATH=/run/client:/usr/sbin:/usr/bin\n",
@@ -183,7 +186,8 @@ def test_what_is_not_for_this_box_is_refused(box: UpdatingSite) -> None:
 def test_a_bundle_sent_to_the_page_is_looked_at_and_removed(box: UpdatingSite) -> None:
     """From a browser to RAUC, and what that says back on the page."""
     password = "of-a-technician"
-    answer = box.site.give(box.site.settings(f'[panel]\npassword = "{password}"\n'))
+    settings = box.site.settings(f'[panel]\npassword = "{hash_password(password)}"\n')
+    answer = box.site.give(settings)
     assert answer.data["outcome"] == "accepted", answer.text
     forged, why = box.versions.refused()["forged"]
     here = f"https://127.0.0.1:{box.machine.ports[SECURE_PAGE_PORT]}"
