@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import anyio
@@ -23,6 +24,7 @@ from appliance.panel.live import Live, zone
 from appliance.panel.pages import SESSION, Endpoint, Pages, Visit, forget_cookie, go, set_cookie
 from appliance.panel.sessions import Attempts, Sessions
 from appliance.panel.shelf import Shelf
+from appliance.panel.shrinking import shrunk
 from appliance.panel.support import Subject, name_of, write_bundle
 from appliance.panel.told import Tell
 from appliance.panel.updating import Updating
@@ -34,6 +36,9 @@ STUDIES_A_PAGE = 24
 PICTURES_A_PAGE = 60
 AROUND = 4
 """Pictures on either side of the one that is looked at."""
+SMALL = (320, 320)
+"""Pixels within which a picture of a list or strip is: sharp on a dense screen."""
+SMALL_QUALITY = 80
 FETCHES = 30
 TESTS = 10
 LONGEST_KEY = 64
@@ -130,6 +135,7 @@ class Technician:
             self._get("/studies/{study:int}", self.study),
             self._get("/studies/{study:int}/{place:int}", self.picture),
             self._get("/pictures/{instance:int}/{frame:int}", self.file),
+            self._get("/pictures/{instance:int}/{frame:int}/small", self.small),
             self._get("/search", self.search),
             self._post("/search", self.ask),
             self._get("/search/{search:int}", self.found),
@@ -240,12 +246,25 @@ class Technician:
 
     def file(self, visit: Visit) -> Response:
         """The picture itself."""
+        return self._pictured(visit, FileResponse)
+
+    def small(self, visit: Visit) -> Response:
+        """The picture as lists and strips of pictures show it: still, and light to load."""
+        return self._pictured(visit, _small)
+
+    def _pictured(self, visit: Visit, shown: Callable[[Path], Response]) -> Response:
+        """A picture, `shown` unless the browser has it already (RFC 9110, 13.1.2)."""
         params = visit.request.path_params
         path = self._shelf.file(params["instance"], params["frame"])
-        if not path.is_file():
-            raise LookupError
-        headers = {"Cache-Control": "private, max-age=600"}
-        return FileResponse(path, headers=headers)
+        try:
+            status = path.stat()
+            tag = f'"{status.st_mtime_ns:x}-{status.st_size:x}"'
+            known = visit.request.headers.get("if-none-match") == tag
+            answer = Response(status_code=304) if known else shown(path)
+        except OSError:
+            raise LookupError(f"{path.name}: the picture is gone or broken") from None
+        answer.headers.update({"Cache-Control": "private, max-age=600", "ETag": tag})
+        return answer
 
     # -- search and fetch
 
@@ -460,6 +479,10 @@ def _page_number(request: Request) -> int:
     """The page that is asked for: from 1, and no more than anybody pages through."""
     text = request.query_params.get("page", "1")
     return max(1, int(text)) if re.fullmatch("[0-9]{1,6}", text) else 1
+
+
+def _small(path: Path) -> Response:
+    return Response(shrunk(path, SMALL, "JPEG", SMALL_QUALITY), media_type="image/jpeg")
 
 
 def _caption(visit: Visit, picture: AlbumPicture) -> str:

@@ -32,7 +32,8 @@ from appliance.settings.shown import Shown
 from tests.panel.houses import HASHED, PASSWORD, PATIENT, TOKEN, House
 
 GETS = (
-    *("/studies", "/studies/1", "/studies/1/1", "/pictures/1/0", "/search", "/search/1"),
+    *("/studies", "/studies/1", "/studies/1/1", "/pictures/1/0", "/pictures/1/0/small"),
+    *("/search", "/search/1"),
     *("/fetches", "/watch", "/events", "/service", "/settings", "/tests/1", "/update"),
 )
 POSTS = ("/search", "/fetch", "/suspension", "/tests", "/bundle", "/update")
@@ -288,6 +289,7 @@ def test_malformed_forms(house: House, body: bytes, headers: dict[str, str], sta
     "path",
     [
         *("/pictures/1/99", "/pictures/99999999999999999999/0", "/pictures/-1/0", "/pictures/1"),
+        *("/pictures/1/99/small", "/pictures/1/0/large", "/pictures/1/0/small/"),
         *("/studies/0", "/studies/1/0", "/studies/1/99999", "/studies/" + "9" * 5000),
         *("/pictures/1/..%2f..%2f..%2fetc%2fpasswd", "/../../etc/passwd", "/static/../app.py"),
         *("/studies/1/%00", "/studies/", "/STUDIES", "/studies//1", "/.git/config"),

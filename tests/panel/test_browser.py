@@ -30,6 +30,12 @@ INK = {
 }
 """Of the state's shape and word, on light and on dark paper, as the stylesheet has them."""
 
+EVERY_PICTURE = """Promise.all([...document.images].map(image => {
+    image.loading = "eager";
+    return image.decode();
+}))"""
+"""Have those shown that wait to be scrolled to; fails if one cannot be shown."""
+
 
 @dataclass(frozen=True, slots=True)
 class Manner:
@@ -127,6 +133,8 @@ def judge(page: Page, name: str, manner: Manner) -> Path:
     said: list[str] = []
     page.on("console", lambda message: said.append(message.text))
     page.on("pageerror", lambda error: said.append(str(error)))
+    if manner.script:
+        page.evaluate(EVERY_PICTURE)
     KEPT.mkdir(parents=True, exist_ok=True)
     picture = KEPT / f"{name}-{manner}.png"
     page.screenshot(path=picture, full_page=True)

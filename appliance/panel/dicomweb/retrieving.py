@@ -4,7 +4,6 @@ They were rendered when the instances came, and are sent as they are held. A sma
 thumbnail or a viewport, is made here.
 """
 
-import io
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
@@ -20,6 +19,7 @@ from appliance.archive.files import Folders
 from appliance.archive.index import HeldPicture, Index
 from appliance.panel.dicomweb.accepting import chosen, ranges
 from appliance.panel.dicomweb.asking import BadRequest, NotHere, named
+from appliance.panel.shrinking import shrunk
 
 MEDIA: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
 SCALED: Final = {"image/jpeg": "JPEG", "image/png": "PNG"}
@@ -128,21 +128,12 @@ def _quality(text: str | None) -> int:
 def _smaller(
     picture: HeldPicture, viewport: tuple[int, int] | None, quality: int, request: Request
 ) -> Response:
-    # It costs memory that a page without web services need not have.
-    from PIL import Image
-
     media = chosen(ranges(request), tuple(SCALED))
     if not media:
         return _not_acceptable(SCALED)
     _status(picture.file)
-    with Image.open(picture.file) as image:
-        if viewport:
-            image.draft(None, viewport)
-            image.thumbnail(viewport)
-        out = io.BytesIO()
-        kept = image if image.mode in ("L", "RGB") else image.convert("RGB")
-        kept.save(out, SCALED[media], quality=quality)
-    return Response(out.getvalue(), media_type=media)
+    content = shrunk(picture.file, viewport, SCALED[media], quality)
+    return Response(content, media_type=media)
 
 
 def _is_accepted(picture: HeldPicture, request: Request) -> bool:
