@@ -3,6 +3,7 @@
 import io
 import math
 import re
+import threading
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -39,6 +40,8 @@ AROUND = 4
 SMALL = (320, 320)
 """Pixels within which a picture of a list or strip is: sharp on a dense screen."""
 SMALL_QUALITY = 80
+SHRUNK_AT_ONCE = 2
+"""Pictures that are shrunk at the same time: each may be held in memory whole."""
 FETCHES = 30
 TESTS = 10
 LONGEST_KEY = 64
@@ -127,6 +130,7 @@ class Technician:
         self._live = live
         self._subject = subject
         self._updating = updating
+        self._shrinking = threading.BoundedSemaphore(SHRUNK_AT_ONCE)
 
     def routes(self) -> list[BaseRoute]:
         """Where these pages are."""
@@ -250,7 +254,8 @@ class Technician:
 
     def small(self, visit: Visit) -> Response:
         """The picture as lists and strips of pictures show it: still, and light to load."""
-        return self._pictured(visit, _small)
+        with self._shrinking:
+            return self._pictured(visit, _small)
 
     def _pictured(self, visit: Visit, shown: Callable[[Path], Response]) -> Response:
         """A picture, `shown` unless the browser has it already (RFC 9110, 13.1.2)."""

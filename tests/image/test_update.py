@@ -196,7 +196,8 @@ def test_a_bundle_sent_to_the_page_is_looked_at_and_removed(box: UpdatingSite) -
         token = re.search(r'name="token" value="([^"]+)"', browser.get("/update").text)
         assert token
         fields, sent = {"token": token[1]}, {"bundle": ("netty.raucb", forged.read_bytes())}
-        assert browser.post("/update/file", data=fields, files=sent).status_code == 303
+        taken = browser.post("/update/file", data=fields, files=sent)
+        assert taken.status_code == 303, taken.text
         wait_until("the page tells", lambda: why in browser.get("/update").text, SOON, 2.0)
     assert box.machine.run("ls /data/uploads") == ""
     assert box.states() == {"a": "good", "b": "bad"}
