@@ -75,14 +75,12 @@ class Undescribed:
     instance: str
 
 
-def read_attributes(file: Path) -> Described:
-    """What a file says; nothing, if it cannot be understood. Raises OSError."""
+def read_attributes(file: Path) -> Described | None:
+    """What a file says; None, if it is gone or cannot be understood."""
     try:
         dataset = dcmread(file, stop_before_pixels=True, specific_tags=[*_OF_STUDY, *_OF_SERIES])
-    except OSError:
-        raise
     except Exception:  # A damaged file can make a parser raise anything.
-        return Described()
+        return None
     study = StudyAttributes(*(_text(dataset, keyword) for keyword in _OF_STUDY))
     return Described(study, SeriesAttributes(_number(dataset), _text(dataset, "SeriesDescription")))
 
@@ -121,17 +119,26 @@ def undescribed(connection: sqlite3.Connection, limit: int) -> list[Undescribed]
     return [Undescribed(*row) for row in rows]
 
 
-def describe(connection: sqlite3.Connection, series: int, described: Described) -> None:
-    """Put down what a file of a series says, unless another one's word is there."""
+def describe(connection: sqlite3.Connection, series: int, described: Described | None) -> None:
+    """Put down what a file of a series says.
+
+    Of a study, the first word holds; of a series, the first that says something. None: nothing
+    could be read, and the series is not looked at again for that alone.
+    """
+    said = SeriesAttributes() if described is None else described.series
     connection.execute(
-        "INSERT OR IGNORE INTO series_attributes VALUES (?, ?, ?)",
-        (series, *astuple(described.series)),
+        "INSERT INTO series_attributes VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET"
+        " number = excluded.number, description = excluded.description"
+        " WHERE number IS NULL AND description = ''",
+        (series, *astuple(said)),
     )
-    places = ", ".join("?" * len(_OF_STUDY))
-    connection.execute(
-        f"INSERT OR IGNORE INTO study_attributes SELECT study, {places} FROM series WHERE id = ?",
-        (*astuple(described.study), series),
-    )
+    if described is not None:
+        places = ", ".join("?" * len(_OF_STUDY))
+        connection.execute(
+            "INSERT OR IGNORE INTO study_attributes"
+            f" SELECT study, {places} FROM series WHERE id = ?",
+            (*astuple(described.study), series),
+        )
 
 
 def describe_series_of(connection: sqlite3.Connection, instance: int, described: Described) -> None:

@@ -252,12 +252,13 @@ class Catalogue(CatalogueReader):
             self._described.clear()
         jobs = {(job.study, job.series): job for job in (outcome.job for outcome in outcomes)}
         new = [job for series, job in jobs.items() if series not in self._described]
-        return [(job, self._read_attributes(job)) for job in new]
+        read = [(job, self._read_attributes(job)) for job in new]
+        return [(job, described) for job, described in read if described is not None]
 
     def describe_series(self, limit: int) -> int:
         """Reads the attributes of series that have none yet; of how many, `limit` at most.
 
-        One that cannot be read gets them without values, and is not tried again.
+        One that cannot be read gets them without values, until one of its pictures is made.
         """
         with self._reading() as connection:
             found = attributes.undescribed(connection, limit)
@@ -271,12 +272,12 @@ class Catalogue(CatalogueReader):
             self.write(change)
         return len(read)
 
-    def _read_attributes(self, one: attributes.Undescribed | RenderJob) -> attributes.Described:
-        try:
-            file = self._folders.dicom_file(one.study, one.series, one.instance)
-            return attributes.read_attributes(file)
-        except OSError:
-            return attributes.Described()
+    def _read_attributes(
+        self, one: attributes.Undescribed | RenderJob
+    ) -> attributes.Described | None:
+        return attributes.read_attributes(
+            self._folders.dicom_file(one.study, one.series, one.instance)
+        )
 
     def remote_reached(self, name: str) -> None:
         """Notes that the remote AE `name` answered as it should."""

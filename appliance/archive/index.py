@@ -58,6 +58,8 @@ class InstanceEntry:
     number: int | None
     """Instance Number."""
     frames: int
+    of_series: SeriesAttributes
+    of_study: StudyAttributes
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +106,8 @@ _SELECT: Final[Mapping[Level, str]] = {
     ),
     "instance": (
         "SELECT instances.uid, series.uid, studies.uid, ifnull(patient, ''), modality, sop_class,"
-        " instances.number, frames FROM instances JOIN series ON series.id = instances.series"
+        f" instances.number, frames, about.number, ifnull(about.description, ''), {_OF_STUDY}"
+        " FROM instances JOIN series ON series.id = instances.series"
         f" JOIN studies ON studies.id = instances.study {_ABOUT_SERIES} WHERE {_HERE}"
     ),
 }
@@ -201,7 +204,23 @@ class Index(CatalogueReader):
 
     def find_instances(self, keys: Keys, limit: int, offset: int = 0) -> tuple[InstanceEntry, ...]:
         """Instances in the order in which they came."""
-        return tuple(InstanceEntry(*row) for row in self._found("instance", keys, limit, offset))
+        found = self._found("instance", keys, limit, offset)
+        return tuple(
+            InstanceEntry(
+                instance,
+                series,
+                study,
+                patient,
+                modality,
+                sop_class,
+                number,
+                frames,
+                SeriesAttributes(*about[:2]),
+                StudyAttributes(*about[2:]),
+            )
+            for instance, series, study, patient, modality, sop_class, number, frames, *about
+            in found
+        )  # fmt: skip
 
     def find_pictures(
         self, folders: Folders, study: str, series: str = "", instance: str = ""

@@ -338,6 +338,9 @@ def test_studies_and_series_say_when_and_what_was_made(client: DICOMwebClient) -
     (series,) = map(dataset, client.search_for_series(CR))
     assert (series.SeriesNumber, series.SeriesDescription) == (12, "PA")
     assert series.StudyDate == "20240229"
+    (one,) = map(dataset, client.search_for_instances(CR))
+    assert (one.StudyDate, one.StudyDescription) == ("20240229", "胸部 Thorax")
+    assert (one.SeriesNumber, one.SeriesDescription) == (12, "PA")
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ took away, or the files do not say, is there without a value.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from appliance.archive.attributes import StudyAttributes
+from appliance.archive.attributes import SeriesAttributes, StudyAttributes
 from appliance.archive.index import InstanceEntry, SeriesEntry, StudyEntry
 
 ATTRIBUTES: Final = {
@@ -60,13 +60,10 @@ def of_study(entry: StudyEntry, services: str) -> Json:
 def of_series(entry: SeriesEntry, services: str) -> Json:
     """A result at series level."""
     return _json(
-        _study(entry.patient, entry.of_study),
-        Modality=(entry.modality,),
-        SeriesDescription=(entry.attributes.description,),
+        _series(entry.patient, entry.of_study, entry.modality, entry.attributes),
         RetrieveURL=(f"{services}/studies/{entry.study}/series/{entry.series}",),
         StudyInstanceUID=(entry.study,),
         SeriesInstanceUID=(entry.series,),
-        SeriesNumber=() if entry.attributes.number is None else (entry.attributes.number,),
         NumberOfSeriesRelatedInstances=(entry.instances,),
     )
 
@@ -75,11 +72,9 @@ def of_instance(entry: InstanceEntry, services: str) -> Json:
     """A result at instance level."""
     series = f"{services}/studies/{entry.study}/series/{entry.series}"
     return _json(
-        _COMMON,
-        PatientID=(entry.patient,),
+        _series(entry.patient, entry.of_study, entry.modality, entry.of_series),
         SOPClassUID=(entry.sop_class,),
         SOPInstanceUID=(entry.instance,),
-        Modality=(entry.modality,),
         RetrieveURL=(f"{series}/instances/{entry.instance}",),
         StudyInstanceUID=(entry.study,),
         SeriesInstanceUID=(entry.series,),
@@ -108,6 +103,18 @@ def _study(patient: str, about: StudyAttributes) -> Mapping[str, tuple[object, .
         "PatientBirthDate": (about.birth_date,),
         "PatientSex": (about.sex,),
         "StudyID": (about.study_id,),
+    }
+
+
+def _series(
+    patient: str, about_study: StudyAttributes, modality: str, about: SeriesAttributes
+) -> Mapping[str, tuple[object, ...]]:
+    """What is returned of a series, also with an instance of it."""
+    return {
+        **_study(patient, about_study),
+        "Modality": (modality,),
+        "SeriesDescription": (about.description,),
+        "SeriesNumber": () if about.number is None else (about.number,),
     }
 
 
