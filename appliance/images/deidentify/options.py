@@ -55,9 +55,14 @@ class Options:
     def __init__(self, chosen: Collection[str] = ()) -> None:
         unknown = set(chosen) - set(NAMES)
         if unknown:
-            raise ValueError(f"there is no option {', '.join(sorted(unknown))}")
+            raise ValueError(
+                f"there is no option {', '.join(sorted(unknown))}; there are {', '.join(NAMES)}"
+            )
         if len(self._temporal(chosen)) > 1:
-            raise ValueError("dates are kept in full or modified, not both")
+            raise ValueError(
+                f"{' and '.join(_TEMPORAL)} contradict each other: "
+                "dates are kept in full or modified, not both"
+            )
         object.__setattr__(self, "chosen", frozenset(name for name in NAMES if name in chosen))
 
     def __contains__(self, name: OptionName) -> bool:
