@@ -4,31 +4,8 @@ A file on disk has no identity any more; what de-identification took away is not
 are read from one file of each series, after it was received: reception does not wait for that.
 """
 
-import re
 import sqlite3
 from dataclasses import astuple, dataclass
-from pathlib import Path
-from typing import Any, Final
-
-from pydicom import dcmread
-from pydicom.dataset import Dataset
-from pydicom.valuerep import PersonName
-
-_LONGEST: Final = 256
-"""Characters of one value; more than any of these VRs may have."""
-
-_OF_STUDY: Final = (
-    *("StudyDate", "StudyTime", "AccessionNumber", "ReferringPhysicianName", "StudyDescription"),
-    *("PatientName", "PatientBirthDate", "PatientSex", "StudyID"),
-)
-_OF_SERIES: Final = ("SeriesNumber", "SeriesDescription")
-_DATE: Final = re.compile("[0-9]{8}")
-_FORMS: Final = {
-    "StudyDate": _DATE,
-    "PatientBirthDate": _DATE,
-    "StudyTime": re.compile(r"([0-9]{2}){1,3}(\.[0-9]{1,6})?"),
-}
-"""What is searched by ranges must be comparable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +52,6 @@ class Undescribed:
     instance: str
 
 
-def read_attributes(file: Path) -> Described | None:
-    """What a file says; None, if it is gone or cannot be understood."""
-    try:
-        dataset = dcmread(file, stop_before_pixels=True, specific_tags=[*_OF_STUDY, *_OF_SERIES])
-    except Exception:  # A damaged file can make a parser raise anything.
-        return None
-    study = StudyAttributes(*(_text(dataset, keyword) for keyword in _OF_STUDY))
-    return Described(study, SeriesAttributes(_number(dataset), _text(dataset, "SeriesDescription")))
-
-
-def _text(dataset: Dataset, keyword: str) -> str:
-    """One value that is written as its VR wants it."""
-    try:
-        value: Any = dataset.get(keyword)
-    except Exception:  # The same of one value.
-        return ""
-    if not isinstance(value, str | PersonName):
-        return ""
-    text = str(value).replace("\0", "")[:_LONGEST].strip(" ")
-    form = _FORMS.get(keyword)
-    return text if form is None or form.fullmatch(text) else ""
-
-
-def _number(dataset: Dataset) -> int | None:
-    try:
-        return int(dataset["SeriesNumber"].value)
-    except Exception:  # There is none, or several, or something else.
-        return None
-
-
 def undescribed(connection: sqlite3.Connection, limit: int) -> list[Undescribed]:
     """The first `limit` series without attributes of which there is a file."""
     rows = connection.execute(
@@ -133,7 +80,7 @@ def describe(connection: sqlite3.Connection, series: int, described: Described |
         (series, *astuple(said)),
     )
     if described is not None:
-        places = ", ".join("?" * len(_OF_STUDY))
+        places = ", ".join("?" * len(astuple(described.study)))
         connection.execute(
             "INSERT OR IGNORE INTO study_attributes"
             f" SELECT study, {places} FROM series WHERE id = ?",

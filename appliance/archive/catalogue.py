@@ -275,9 +275,10 @@ class Catalogue(CatalogueReader):
     def _read_attributes(
         self, one: attributes.Undescribed | RenderJob
     ) -> attributes.Described | None:
-        return attributes.read_attributes(
-            self._folders.dicom_file(one.study, one.series, one.instance)
-        )
+        # Here: a technician's commands open the catalogue as well, and most read no file.
+        from appliance.archive.header import read_attributes
+
+        return read_attributes(self._folders.dicom_file(one.study, one.series, one.instance))
 
     def remote_reached(self, name: str) -> None:
         """Notes that the remote AE `name` answered as it should."""

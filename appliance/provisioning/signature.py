@@ -19,12 +19,9 @@ import hashlib
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey, VerifyKey
-
 from appliance.provisioning.stick import SIGNATURE, Contents, Unusable
 
-_HEADING = "netty signature 1"
+HEADING = "netty signature 1"
 _MOST = 8
 """Signatures in one file."""
 
@@ -47,7 +44,7 @@ def signed_bytes(settings: bytes, patients: bytes | None) -> bytes:
     """Return what is signed: the same for no other pair of files, and for nothing but settings."""
     of_settings = hashlib.sha512(settings).hexdigest()
     of_patients = "none" if patients is None else hashlib.sha512(patients).hexdigest()
-    return f"{_HEADING}\nnetty.toml {of_settings}\npatients.csv {of_patients}\n".encode()
+    return f"{HEADING}\nnetty.toml {of_settings}\npatients.csv {of_patients}\n".encode()
 
 
 def signers(contents: Contents, trusted: Collection[bytes]) -> frozenset[bytes]:
@@ -85,27 +82,6 @@ def fingerprint(key: bytes) -> str:
     return " ".join(digest[start : start + 4] for start in range(0, 16, 4))
 
 
-def new_key() -> bytes:
-    """Return a new private key."""
-    return bytes(SigningKey.generate())
-
-
-def public_key(private: bytes) -> bytes:
-    """Return the public key of a private one."""
-    return bytes(SigningKey(private).verify_key)
-
-
-def sign(settings: bytes, patients: bytes | None, keys: Collection[bytes]) -> bytes:
-    """Return the content of netty.toml.sig, made with private keys."""
-    message = signed_bytes(settings, patients)
-    lines = [_HEADING]
-    for private in keys:
-        key = SigningKey(private)
-        lines.append(f"key {write_key(bytes(key.verify_key))}")
-        lines.append(f"signature {write_key(key.sign(message).signature)}")
-    return ("\n".join(lines) + "\n").encode()
-
-
 def write_key(key: bytes) -> str:
     """Return a key as text."""
     return base64.b64encode(key).decode()
@@ -124,7 +100,7 @@ def _parsed(data: bytes) -> list[Signature]:
     plain = [line.strip() for line in lines if line.strip()]
     body = [line.partition(" ") for line in plain[1:]]
     pairs = list(zip(body[::2], body[1::2], strict=False))
-    if plain[:1] != [_HEADING] or not pairs or len(body) % 2 or len(pairs) > _MOST:
+    if plain[:1] != [HEADING] or not pairs or len(body) % 2 or len(pairs) > _MOST:
         raise Unusable(f"{SIGNATURE} is damaged, or no signature.", _AGAIN)
     found = []
     for (first, _, key), (second, _, signature) in pairs:
@@ -144,6 +120,10 @@ def _decoded(text: str) -> bytes:
 
 
 def _holds(signature: Signature, message: bytes) -> bool:
+    # Here: at each start the settings are read, and no signature.
+    from nacl.exceptions import BadSignatureError
+    from nacl.signing import VerifyKey
+
     try:
         VerifyKey(signature.key).verify(message, signature.signature)
     except (BadSignatureError, ValueError):

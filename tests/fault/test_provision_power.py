@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from appliance.provisioning.apply import Applier, Damaged, Generations, TrialFailed
-from appliance.provisioning.signature import sign
+from appliance.provisioning.signing import sign
 from appliance.provisioning.stick import Contents
 from tests.fault.power import Call, Node, Quick, Recorder, after, put, taken
 from tests.unit.provisioning.boxes import ONE, PATIENTS, SERIAL, TWO, Box, Rehearsal

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from appliance.provisioning.signature import new_key, sign
+from appliance.provisioning.signing import new_key, sign
 from appliance.updates.reset import SIGNATURE, TOKEN, make_token
 from tests.image.figures import Figures
 from tests.image.patience import START_WITHIN, until

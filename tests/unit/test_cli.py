@@ -1002,3 +1002,21 @@ def test_a_command_loads_only_what_it_needs(command: str, needs: str) -> None:
     loaded = ran.stdout.splitlines()[-1]
     assert f"'{needs}'" in loaded
     assert not [name for name in ("pydicom", "numpy", "pynetdicom") if f"'{name}'" in loaded]
+
+
+@pytest.mark.parametrize(
+    ("service", "without"),
+    [
+        ("appliance.panel.serving", ("pydicom", "numpy", "PIL", "nacl")),
+        ("appliance.provisioning.activation", ("pydicom", "numpy", "nacl", "starlette")),
+        ("appliance.health.daemon", ("pydicom", "numpy", "nacl", "starlette")),
+    ],
+)
+def test_what_starts_early_waits_for_no_library_of_pictures(
+    service: str, without: tuple[str, ...]
+) -> None:
+    """A box is ready when its page is, and these parsers take longer to load than all the rest."""
+    asked = f"import sys, {service}; print(sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    assert f"'{service}'" in ran.stdout
+    assert not [name for name in without if f"'{name}'" in ran.stdout]

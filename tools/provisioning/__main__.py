@@ -15,13 +15,11 @@ from appliance.provisioning.apply import check_serial
 from appliance.provisioning.signature import (
     NoKey,
     fingerprint,
-    new_key,
-    public_key,
     read_key,
-    sign,
     signers,
     write_key,
 )
+from appliance.provisioning.signing import new_key, public_key, sign
 from appliance.provisioning.stick import SETTINGS, SIGNATURE, Contents, Unusable, read_stick
 from appliance.settings.patients import NAME as PATIENTS
 from appliance.settings.patients import read_contents

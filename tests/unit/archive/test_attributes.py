@@ -10,9 +10,9 @@ from pydicom import dcmread
 from pydicom.dataelem import RawDataElement
 from pydicom.tag import Tag
 
-from appliance.archive.attributes import read_attributes
 from appliance.archive.catalogue import Catalogue, RenderOutcome
 from appliance.archive.files import Folders
+from appliance.archive.header import read_attributes
 from appliance.archive.index import Index, StudyEntry
 from appliance.images.deidentify import Deidentifier, deidentify_file
 from tests.unit.archive.material import STUDY, arrive, dicom_file, draw, instance, render_all

@@ -8,7 +8,7 @@ import pytest
 
 from appliance.provisioning.apply import CURRENT, Damaged, TrialFailed
 from appliance.provisioning.disk import Disk
-from appliance.provisioning.signature import new_key, sign
+from appliance.provisioning.signing import new_key, sign
 from appliance.provisioning.stick import Contents
 from tests.unit.provisioning.boxes import ONE, PATIENTS, SERIAL, TWO, Box, Rehearsal
 

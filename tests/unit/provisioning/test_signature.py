@@ -10,14 +10,12 @@ from nacl.signing import SigningKey, VerifyKey
 from appliance.provisioning.signature import (
     NoKey,
     fingerprint,
-    new_key,
-    public_key,
     read_key,
-    sign,
     signed_bytes,
     signers,
     write_key,
 )
+from appliance.provisioning.signing import new_key, public_key, sign
 from appliance.provisioning.stick import Contents, Unusable
 
 KEY, OTHER = bytes(range(32)), bytes(range(1, 33))

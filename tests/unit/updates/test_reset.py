@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from appliance.provisioning.disk import Disk
-from appliance.provisioning.signature import new_key, public_key, sign
+from appliance.provisioning.signing import new_key, public_key, sign
 from appliance.provisioning.stick import Unusable
 from appliance.updates.reset import Reset, make_token
 
