@@ -13,7 +13,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 
 from appliance.archive.files import ANIMATION_SUFFIX, PICTURE_SUFFIXES, is_uid
 from appliance.archive.pictures import dimensions
-from appliance.archive.records import PictureRow, StoredInstance
+from appliance.archive.records import PictureRow, PixelForm, StoredInstance
 
 Found = dict[str, os.stat_result]
 """The files of a folder, by name."""
@@ -29,6 +29,9 @@ _TAGS: Final = (
     "Modality",
     "InstanceNumber",
     "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
 )
 
 
@@ -58,6 +61,9 @@ def read_instance(path: Path, study: str, series: str, instance: str) -> StoredI
             remote=None,
             warning=None,
             patient=str(dataset.get("PatientID") or "") or None,
+            pixels=PixelForm(
+                *(_integer(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated"))
+            ),
         )
     except OSError:
         raise

@@ -11,6 +11,7 @@ from typing import Any, Final, Literal
 from appliance.archive.attributes import SeriesAttributes, StudyAttributes
 from appliance.archive.files import Folders
 from appliance.archive.reading import CatalogueReader
+from appliance.archive.records import PixelForm
 
 Level = Literal["study", "series", "instance"]
 
@@ -58,6 +59,7 @@ class InstanceEntry:
     number: int | None
     """Instance Number."""
     frames: int
+    pixels: PixelForm
     of_series: SeriesAttributes
     of_study: StudyAttributes
 
@@ -106,7 +108,8 @@ _SELECT: Final[Mapping[Level, str]] = {
     ),
     "instance": (
         "SELECT instances.uid, series.uid, studies.uid, ifnull(patient, ''), modality, sop_class,"
-        f" instances.number, frames, about.number, ifnull(about.description, ''), {_OF_STUDY}"
+        " instances.number, frames, rows, columns, bits_allocated,"
+        f" about.number, ifnull(about.description, ''), {_OF_STUDY}"
         " FROM instances JOIN series ON series.id = instances.series"
         f" JOIN studies ON studies.id = instances.study {_ABOUT_SERIES} WHERE {_HERE}"
     ),
@@ -160,6 +163,8 @@ _TEXTS: Final = (
 )
 RANGES: Final = frozenset(("StudyDate", "StudyTime", "PatientBirthDate"))
 """Keys of which a value may be a range: `from-to`, `from-` and `-to` (PS3.4 C.2.2.2.5)."""
+_COMPARED: Final = {"StudyTime": "time || substr('000000', length(time) + 1)"}
+"""With the bounds of a range: of a time that says the hour alone, the first second."""
 _ABOVE: Final = frozenset(
     ("PatientID", "StudyInstanceUID", "ModalitiesInStudy", *_OF_SERIES, *_ABOUT)
 )
@@ -215,10 +220,11 @@ class Index(CatalogueReader):
                 sop_class,
                 number,
                 frames,
-                SeriesAttributes(*about[:2]),
-                StudyAttributes(*about[2:]),
+                PixelForm(*more[:3]),
+                SeriesAttributes(*more[3:5]),
+                StudyAttributes(*more[5:]),
             )
-            for instance, series, study, patient, modality, sop_class, number, frames, *about
+            for instance, series, study, patient, modality, sop_class, number, frames, *more
             in found
         )  # fmt: skip
 
@@ -289,7 +295,7 @@ def _test(keyword: str, value: str) -> str:
     column = _COLUMNS[keyword]
     if keyword in RANGES and "-" in value:
         # What is not there is in no range.
-        return f"({column} != '' AND {column} BETWEEN ? AND ?)"
+        return f"({column} != '' AND {_COMPARED.get(keyword, column)} BETWEEN ? AND ?)"
     wild = keyword in _TEXTS and set(value) & set("*?")
     return f"{column} {'GLOB' if wild else '='} ?"
 

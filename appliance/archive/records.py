@@ -39,6 +39,15 @@ class CatalogueInUse(CatalogueFailed):
 
 
 @dataclass(frozen=True, slots=True)
+class PixelForm:
+    """Of what form the pixels of an instance are; None where its header does not say."""
+
+    rows: int | None = None
+    columns: int | None = None
+    bits_allocated: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StoredInstance:
     """A SOP instance whose file is durable under its final name."""
 
@@ -61,6 +70,7 @@ class StoredInstance:
     """What the sender should mend, if anything."""
     patient: str | None = None
     """The pseudonym that de-identification wrote; never a patient's real number."""
+    pixels: PixelForm = PixelForm()
 
 
 @dataclass(frozen=True, slots=True)

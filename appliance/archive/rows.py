@@ -33,12 +33,13 @@ _NO_PIXELS: Final = "the dataset has no pixel data"
 
 _INSERT_INSTANCE: Final = (
     "INSERT INTO instances (study, series, uid, sop_class, transfer_syntax, number, frames, bytes,"
-    " remote, warning, stored_at, file, picture, reason)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    " remote, warning, stored_at, rows, columns, bits_allocated, file, picture, reason)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _UPDATE_INSTANCE: Final = (
     "UPDATE instances SET sop_class = ?, transfer_syntax = ?, number = ?, frames = ?, bytes = ?,"
-    " remote = ?, warning = ?, stored_at = ?, file = ?, picture = ?, reason = ?,"
+    " remote = ?, warning = ?, stored_at = ?, rows = ?, columns = ?, bits_allocated = ?,"
+    " file = ?, picture = ?, reason = ?,"
     " generation = generation + ? WHERE id = ?"
 )
 _INSERT_PICTURE: Final = (
@@ -101,6 +102,9 @@ class Rows:
             remote,
             instance.warning,
             at,
+            instance.pixels.rows,
+            instance.pixels.columns,
+            instance.pixels.bits_allocated,
         )
         picture, reason = _first_picture_state(instance, pictures)
         inserted = connection.execute(

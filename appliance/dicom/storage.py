@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from appliance.archive.catalogue import Catalogue, CatalogueFailed, StoredInstance
 from appliance.archive.files import Buffer, Folders, PendingFile, UnusableUID
+from appliance.archive.records import PixelForm
 from appliance.archive.requests import RequestsFailed
 from appliance.archive.space import OutOfSpace, Space
 from appliance.dicom import statuses
@@ -380,6 +381,7 @@ class InstanceReception:
             remote=self._service.caller.name,
             warning=status.comment or None,
             patient=mapped.patient_id or None,
+            pixels=PixelForm(header.rows, header.columns, header.bits_allocated),
         )
 
     def _verdict(self, header: Header) -> StoreStatus:

@@ -13,12 +13,15 @@ def shrunk(file: Path, within: tuple[int, int] | None, form: str, quality: int) 
     # It costs memory that a page at which nobody looks need not have.
     from PIL import Image
 
-    with Image.open(file) as image:
-        if within:
-            # A JPEG is decoded at an eighth to the whole of its size: large ones cost little.
-            image.draft(None, within)
-            image.thumbnail(within)
-        out = io.BytesIO()
-        kept = image if image.mode in ("L", "RGB") else image.convert("RGB")
-        kept.save(out, form, quality=quality)
+    out = io.BytesIO()
+    try:
+        with Image.open(file) as image:
+            if within:
+                # A JPEG is decoded at an eighth to the whole of its size: large ones cost little.
+                image.draft(None, within)
+                image.thumbnail(within)
+            kept = image if image.mode in ("L", "RGB") else image.convert("RGB")
+            kept.save(out, form, quality=quality)
+    except (SyntaxError, ValueError, EOFError) as error:  # So Pillow says that a file is damaged.
+        raise OSError(f"{file.name}: {error}") from error
     return out.getvalue()

@@ -6,7 +6,7 @@ What it showed is kept below build/screenshots: somebody has to look at it.
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -283,6 +283,25 @@ def test_a_technicians_way(
     page.wait_for_load_state()
     assert page.locator("img.large").evaluate("image => image.naturalWidth") == 256
     page.close()
+
+
+@pytest.mark.parametrize("script", [True, False])
+def test_a_narrow_strip_begins_at_the_picture_shown(
+    browser: Browser, clinic: Clinic, script: bool
+) -> None:
+    context = visiting(browser, replace(PHONE, script=script))
+    page = context.new_page()
+    page.goto(f"{clinic.secure}/login?lang=en")
+    log_in(page, PASSWORD)
+    for place in (1, 8, 16):
+        page.goto(f"{clinic.secure}{PAGES['study']}/{place}")
+        shown = page.locator(".strip [aria-current]").bounding_box()
+        strip = page.locator(".strip").bounding_box()
+        assert shown is not None and strip is not None
+        assert 0 <= strip["x"] <= shown["x"] + 1, "to the pixel"
+        assert shown["x"] + shown["width"] <= strip["x"] + strip["width"] <= PHONE.width
+        assert page.evaluate("scrollY") == 0
+    context.close()
 
 
 def test_who_logs_out_is_out(browser: Browser, clinic: Clinic) -> None:

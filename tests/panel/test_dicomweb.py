@@ -160,6 +160,7 @@ def test_a_client_goes_down_the_levels_page_by_page(client: DICOMwebClient) -> N
         dataset, client.search_for_instances(search_filters={"SOPInstanceUID": "2.25.1.2.4"})
     )
     assert (mr.SeriesInstanceUID, mr.NumberOfFrames, mr.Modality) == (MR, 2, "MR")
+    assert (mr.Rows, mr.Columns, mr.BitsAllocated) == (2, 3, 8)
     assert client.search_for_instances("2.25.99") == []
 
 
@@ -271,6 +272,17 @@ def test_thumbnails(web: TestClient, level: str, viewport: str | None) -> None:
     with Image.open(io.BytesIO(answer.content)) as image:
         # The pictures are of 5 by 3 pixels; none is made larger.
         assert image.size == ((2, 1) if viewport == "2,2" else (5, 3))
+
+
+@pytest.mark.parametrize("content", [b"", b"no picture", b"\x89PNG\r\n\x1a\n" + bytes(40), "half"])
+def test_a_damaged_picture_is_said_to_be(tmp_path: Path, content: bytes | str) -> None:
+    archive = filled(Folders(tmp_path / "data"))
+    file = archive.folders.picture(STUDY, MR, "2.25.1.2.4", 1, ".png")
+    file.write_bytes(content if isinstance(content, bytes) else file.read_bytes()[:-30])
+    web = TestClient(Starlette(routes=routes(archive, unguarded)), base_url="https://netty")
+    answer = web.get(f"{FRAMES}/frames/1/thumbnail")
+    assert (answer.status_code, answer.text) == (404, "the picture is damaged on the disk\n")
+    archive.index().close()
 
 
 def test_a_viewport_of_one_picture(web: TestClient) -> None:

@@ -47,7 +47,8 @@ class Header:
         drops what follows it: no element behind the pixels survives either profile
     original, mapped: the instance as received, and as written
     modality: as received, empty if the dataset does not say
-    instance_number, rows, columns: None if the dataset does not say, or not with a number
+    instance_number, rows, columns, bits_allocated: None if the dataset does not say, or not with a
+        number
     frames: Number of Frames, 1 if the dataset does not say
     discarded: elements that were dropped because they could not be understood, with the reason;
         not those that the profile removes. Tags and offsets only, never a value
@@ -63,6 +64,7 @@ class Header:
     frames: int
     rows: int | None
     columns: int | None
+    bits_allocated: int | None
     discarded: tuple[str, ...]
     coerced: tuple[str, ...]
 
@@ -172,6 +174,7 @@ def _header(walk: Walk, elements: bytes, encoding: Encoding) -> Header:
         frames=max(1, _integer(walk.noted, act.FRAMES) or 1),
         rows=_short(walk.noted, act.ROWS, order),
         columns=_short(walk.noted, act.COLUMNS, order),
+        bits_allocated=_short(walk.noted, act.BITS_ALLOCATED, order),
         discarded=tuple(walk.discarded),
         coerced=tuple(walk.coerced),
     )

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from appliance.archive.attributes import SeriesAttributes, StudyAttributes
 from appliance.archive.index import InstanceEntry, SeriesEntry, StudyEntry
+from appliance.archive.records import PixelForm
 
 ATTRIBUTES: Final = {
     "SpecificCharacterSet": ("00080005", "CS"),
@@ -37,6 +38,9 @@ ATTRIBUTES: Final = {
     "NumberOfStudyRelatedInstances": ("00201208", "IS"),
     "NumberOfSeriesRelatedInstances": ("00201209", "IS"),
     "NumberOfFrames": ("00280008", "IS"),
+    "Rows": ("00280010", "US"),
+    "Columns": ("00280011", "US"),
+    "BitsAllocated": ("00280100", "US"),
 }
 """Tag and VR by keyword."""
 
@@ -80,7 +84,14 @@ def of_instance(entry: InstanceEntry, services: str) -> Json:
         SeriesInstanceUID=(entry.series,),
         InstanceNumber=() if entry.number is None else (entry.number,),
         NumberOfFrames=(entry.frames,),
+        **_pixels(entry.pixels),
     )
+
+
+def _pixels(form: PixelForm) -> Mapping[str, tuple[object, ...]]:
+    """What is returned of the pixels of an instance, if it has some."""
+    said = {"Rows": form.rows, "Columns": form.columns, "BitsAllocated": form.bits_allocated}
+    return {keyword: (value,) for keyword, value in said.items() if value is not None}
 
 
 _COMMON: Final[Mapping[str, tuple[object, ...]]] = {

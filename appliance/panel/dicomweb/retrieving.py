@@ -132,7 +132,10 @@ def _smaller(
     if not media:
         return _not_acceptable(SCALED)
     _status(picture.file)
-    content = shrunk(picture.file, viewport, SCALED[media], quality)
+    try:
+        content = shrunk(picture.file, viewport, SCALED[media], quality)
+    except OSError:
+        raise NotHere("the picture is damaged on the disk") from None
     return Response(content, media_type=media)
 
 

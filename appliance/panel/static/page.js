@@ -40,4 +40,9 @@ if (picture) {
       location.replace(link.href);
     }
   });
+  // Where the style sheet cannot say so: a strip wider than the screen begins at the picture shown.
+  const strip = document.querySelector(".strip");
+  const shown = strip.querySelector("[aria-current]").getBoundingClientRect();
+  const { left, width } = strip.getBoundingClientRect();
+  strip.scrollLeft += shown.left + shown.width / 2 - left - width / 2;
 }

@@ -16,6 +16,7 @@ from appliance.archive.catalogue import (
     StoredInstance,
 )
 from appliance.archive.files import Folders, PendingFile
+from appliance.archive.records import PixelForm
 
 STUDY = "2.25.1"
 SERIES = "2.25.1.1"
@@ -39,7 +40,9 @@ def instance(number: int, **changes: object) -> StoredInstance:
         warning=None,
         patient="subject-7",
     )
-    return replace(slice_, **changes)
+    described = replace(slice_, **changes)
+    form = PixelForm(rows=2, columns=3, bits_allocated=8) if described.has_pixels else PixelForm()
+    return replace(described, pixels=form)
 
 
 def dicom_file(described: StoredInstance, **attributes: object) -> bytes:
@@ -59,9 +62,9 @@ def dicom_file(described: StoredInstance, **attributes: object) -> bytes:
     if described.frames > 1:
         dataset.NumberOfFrames = described.frames
     if described.has_pixels:
-        dataset.Rows = dataset.Columns = 2
-        dataset.BitsAllocated = 8
-        dataset.add_new("PixelData", "OW", b"\1\2\3\4" * described.frames)
+        dataset.Rows, dataset.Columns = described.pixels.rows, described.pixels.columns
+        dataset.BitsAllocated = described.pixels.bits_allocated
+        dataset.add_new("PixelData", "OW", b"\1\2\3\4\5\6" * described.frames)
     for keyword, value in attributes.items():
         setattr(dataset, keyword, value)
     dataset.file_meta = FileMetaDataset()

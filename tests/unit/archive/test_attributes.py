@@ -64,6 +64,28 @@ def test_series_of_an_earlier_version_are_described_in_steps(
     assert studies(folders)[0].attributes.description == "Thorax"
 
 
+@pytest.mark.parametrize(
+    ("stored", "asked", "is_found"),
+    [
+        ("10", "1000-1100", True),
+        ("10", "1000-", True),
+        ("10", "1001-1100", False),
+        ("1059", "10-10", True),
+        ("105959.9", "-105959", True),
+        ("110000", "10-1059", False),
+        ("", "-1100", False),
+    ],
+)
+def test_a_time_that_says_the_hour_alone_begins_when_that_does(
+    catalogue: Catalogue, folders: Folders, stored: str, asked: str, is_found: bool
+) -> None:
+    said = dicom_file(instance(1), StudyTime=stored, StudyID="S1")
+    arrive(catalogue, folders, instance(1), said)
+    catalogue.describe_series(1)
+    with closing(Index.of_file(folders.catalogue)) as index:
+        assert len(index.find_studies({"StudyTime": (asked,)}, 10)) == is_found
+
+
 def test_a_sound_file_has_the_word_that_a_damaged_one_lost(
     catalogue: Catalogue, folders: Folders
 ) -> None:

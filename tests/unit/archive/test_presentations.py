@@ -159,19 +159,27 @@ def test_an_image_that_was_dropped_is_fetched_again_where_it_can_be(
     assert catalogue.status().outstanding == 0
 
 
+def change_instances(connection: sqlite3.Connection, change: str, columns: tuple[str, ...]) -> None:
+    for column in columns:
+        connection.execute(f"ALTER TABLE instances {change} COLUMN {column}")
+
+
 def test_a_catalogue_of_the_version_before_queues_its_states(
     folders: Folders, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     catalogue.close()
     folders.catalogue.unlink()
     before = schema.migrations("catalogue")[:1]
+    later = ("rows", "columns", "bits_allocated")
     with monkeypatch.context() as patch:
         patch.setattr(schema, "migrations", lambda database: before)
         old = Catalogue.open(folders.catalogue)
         old.write(lambda connection: connection.execute("CREATE TABLE presented (state, image)"))
+        old.write(lambda connection: change_instances(connection, "ADD", later))
         arrive(old, folders, STATE)
         old.write(lambda connection: connection.execute("UPDATE instances SET picture = 'none'"))
         old.write(lambda connection: connection.execute("DROP TABLE presented"))
+        old.write(lambda connection: change_instances(connection, "DROP", later))
         old.close()
     newer = Catalogue.open(folders.catalogue)
     assert states(newer) == {STATE.instance: ("held", "queued")}

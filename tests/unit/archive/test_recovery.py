@@ -398,7 +398,8 @@ def rows(path: Path) -> dict[str, list[tuple[object, ...]]]:
         return {
             "instances": connection.execute(
                 "SELECT studies.uid, patient, series.uid, modality, instances.uid, sop_class,"
-                " transfer_syntax, number, frames, instances.bytes, file, picture, reason"
+                " transfer_syntax, number, frames, rows, columns, bits_allocated,"
+                " instances.bytes, file, picture, reason"
                 " FROM instances JOIN series ON series.id = instances.series"
                 " JOIN studies ON studies.id = instances.study ORDER BY studies.uid, instances.uid"
             ).fetchall(),

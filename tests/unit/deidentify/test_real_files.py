@@ -144,6 +144,7 @@ def test_identity_is_what_pydicom_reads(real):
     assert header.instance_number == dataset.get("InstanceNumber", None)
     assert header.frames == int(dataset.get("NumberOfFrames", 1) or 1)
     assert (header.rows, header.columns) == (dataset.get("Rows"), dataset.get("Columns"))
+    assert header.bits_allocated == dataset.get("BitsAllocated")
 
 
 @pytest.mark.parametrize("profile", ["basic", "clear"])
