@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 
 from tests.image.figures import Figures
+from tests.image.hardware import architecture, hardware
 from tests.image.patience import START_WITHIN
-from tools.imaging.architecture import AMD64
 from tools.imaging.build import Build, build
 from tools.imaging.cache import cache_from_environment
-from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.machine import Hardware, Machine, copy_disk, emulator
 from tools.imaging.packages import mirror
-from tools.imaging.programs import ProgramAbsent, need, need_file
+from tools.imaging.programs import ProgramAbsent, need
 
 BUILD = Path(__file__).parents[2] / "build"
 
@@ -24,7 +24,6 @@ _NEEDED = {
     "mcopy": "mtools",
     "mkfs.vfat": "dosfstools",
     "readelf": "binutils",
-    "qemu-system-x86_64": "qemu-system-x86",
 }
 
 NewMachine = Callable[[Hardware], Machine]
@@ -32,8 +31,8 @@ NewMachine = Callable[[Hardware], Machine]
 
 @pytest.fixture(scope="session")
 def figures() -> Figures:
-    """What was measured, kept in build/image.json."""
-    return Figures(BUILD / "image.json")
+    """What was measured, kept in build/image-amd64.json, say."""
+    return Figures(BUILD / f"image-{architecture().debian}.json")
 
 
 @pytest.fixture(scope="session")
@@ -42,11 +41,12 @@ def image(figures: Figures) -> Build:
     try:
         for program, package in _NEEDED.items():
             need(program, package)
-        need_file(Path("/usr/share/OVMF/OVMF_CODE_4M.fd"), "ovmf")
+        emulator(architecture())
         mirror()
     except ProgramAbsent as absent:
         pytest.skip(str(absent))
-    made = build(AMD64, BUILD / "image-amd64", cache_from_environment(), print)
+    folder = BUILD / f"image-{architecture().debian}"
+    made = build(architecture(), folder, cache_from_environment(), print)
     figures.note("sizes in bytes", made.sizes)
     return made
 
@@ -73,7 +73,7 @@ def box(
 ) -> Iterator[Machine]:
     """One box for all tests that leave it as it was: new, without settings, started."""
     folder = tmp_path_factory.mktemp("box")
-    with Machine(copy_disk(image.disk, folder / "disk.img"), folder) as machine:
+    with Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware()) as machine:
         machine.wait(r"Reached target multi-user\.target", START_WITHIN)
         figures.note_since_power("ready", machine)
         machine.wait_for_shell()

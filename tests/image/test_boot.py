@@ -5,10 +5,11 @@ import re
 
 from tests.image.conftest import NewMachine
 from tests.image.figures import Figures
+from tests.image.hardware import hardware
 from tests.image.patience import START_WITHIN
 from tools.imaging.build import Build
 from tools.imaging.layout import MIB, read_layout
-from tools.imaging.machine import Hardware, Machine
+from tools.imaging.machine import Machine
 
 LARGEST_ROOT = 120 * MIB
 MOST_MEMORY = 250
@@ -111,7 +112,7 @@ def test_milestones(box: Machine, figures: Figures) -> None:
 
 
 def test_a_second_start_is_the_same_box(new_machine: NewMachine) -> None:
-    machine = new_machine(Hardware())
+    machine = new_machine(hardware())
     identities = []
     for _ in range(2):
         machine.start()

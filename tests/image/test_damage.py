@@ -15,11 +15,12 @@ import pytest
 
 from tests.image.conftest import NewMachine
 from tests.image.figures import Figures
+from tests.image.hardware import hardware
 from tests.image.patience import START_WITHIN, until
 from tests.image.site import HARDWARE, Site, pacs, slice_of
 from tools.imaging.build import Build
 from tools.imaging.layout import MIB, read_layout
-from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.machine import Machine, copy_disk
 
 # No time server is asked, whatever network the tests run in.
 NO_TIME = {"systemd-timesyncd.service": "[Unit]\nConditionPathExists=/nowhere\n"}
@@ -51,7 +52,7 @@ class Lived:
 def lived(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Lived:
     """The power went again and again while its `data` grew; then it started."""
     folder = tmp_path_factory.mktemp("lived")
-    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder)
+    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware())
     for line, seconds in CUTS_WHILE_GROWING:
         with machine:
             machine.wait(line, START_WITHIN)
@@ -71,7 +72,7 @@ def lived(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Lived:
 def site(lived: Lived, tmp_path: Path) -> Iterator[Site]:
     """That box, not switched on yet, with a disk of its own and a PACS beside it."""
     machine = Machine(
-        copy_disk(lived.disk, tmp_path / "disk.img"), tmp_path, Hardware(extra=HARDWARE)
+        copy_disk(lived.disk, tmp_path / "disk.img"), tmp_path, hardware(extra=HARDWARE)
     )
     with pacs() as port:
         try:
@@ -205,7 +206,7 @@ def test_a_full_disk_refuses_and_goes_on_by_itself(site: Site, figures: Figures)
 
 
 def test_a_root_with_a_flipped_bit_does_not_run(new_machine: NewMachine) -> None:
-    machine = new_machine(Hardware())
+    machine = new_machine(hardware())
     with machine.disk.open("r+b") as file:
         file.seek(read_layout().offset("root-a") + 40)
         byte = file.read(1)[0]
@@ -223,7 +224,7 @@ def test_a_root_with_a_flipped_bit_does_not_run(new_machine: NewMachine) -> None
 def test_a_clock_without_a_battery_is_set_forward_and_not_trusted(
     new_machine: NewMachine, tmp_path: Path
 ) -> None:
-    machine = new_machine(Hardware(extra=(*HARDWARE, *SINCE_1970), units=NO_TIME))
+    machine = new_machine(hardware(extra=(*HARDWARE, *SINCE_1970), units=NO_TIME))
     site = Site(machine, tmp_path, time_server=False)
     site.start()
     built = int(machine.run("stat --format=%Y /usr/bin/appliance"))

@@ -11,10 +11,11 @@ import pytest
 from appliance.provisioning.signing import new_key, sign
 from appliance.updates.reset import SIGNATURE, TOKEN, make_token
 from tests.image.figures import Figures
+from tests.image.hardware import hardware
 from tests.image.patience import START_WITHIN, until
 from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, Site, pacs
 from tools.imaging.build import Build
-from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.machine import Machine, copy_disk
 from tools.imaging.stick import read_stick
 
 THREE_BLINKS = "pattern 1 100 1 0 0 100 0 0 1 100 1 0 0 100 0 0 1 100 1 0 0 900 0 0"
@@ -28,7 +29,7 @@ KEY, STRANGER = new_key(), new_key()
 def site(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A new box without settings, started."""
     folder = tmp_path_factory.mktemp("site")
-    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, Hardware(extra=HARDWARE))
+    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware(extra=HARDWARE))
     with pacs() as port, machine:
         site = Site(machine, folder, port)
         site.started()

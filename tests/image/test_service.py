@@ -12,6 +12,7 @@ from appliance.health.budget import RESTARTS, WITHIN
 from tests.image.calling import Modality, echoes
 from tests.image.clinic import Clinic
 from tests.image.figures import Figures
+from tests.image.hardware import hardware
 from tests.image.lockup import lock_up
 from tests.image.patience import START_WITHIN, until
 from tools.hospital.box import TITLE
@@ -19,7 +20,7 @@ from tools.hospital.peers import PeerAbsent, dcmqrscp, program
 from tools.hospital.sender import Node
 from tools.hospital.volume import Study, write
 from tools.imaging.build import Build
-from tools.imaging.machine import DICOM_PORT, Hardware, Machine, copy_disk
+from tools.imaging.machine import DICOM_PORT, Machine, copy_disk
 
 SLICES = 6
 MODALITIES = 2
@@ -46,7 +47,7 @@ def clinic(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         pytest.skip(str(absent))
     folder = tmp_path_factory.mktemp("clinic")
     disk = copy_disk(image.disk, folder / "disk.img")
-    machine = Machine(disk, folder, Hardware(units=PATIENT))
+    machine = Machine(disk, folder, hardware(units=PATIENT))
     files = write(Study(slices=SLICES), folder / "slices")
     box = Node(TITLE, machine.ports[DICOM_PORT])
     with dcmqrscp(folder, [box], files, options=("-v",)) as pacs, machine:

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.image.hardware import hardware
 from tests.image.patience import SOON, until
 from tests.image.site import HARDWARE, Site, pacs
 from tests.image.versions import Versions
 from tools.imaging.build import Build
 from tools.imaging.layout import MIB
-from tools.imaging.machine import Hardware, Machine, copy_disk
+from tools.imaging.machine import Machine, copy_disk
 from tools.imaging.programs import ProgramAbsent, need
 from tools.imaging.stick import make_stick
 
@@ -72,7 +73,7 @@ WAITS = "/run/systemd/system/netty-ae.service.d/waits.conf"
 def site(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     """A new box without settings, started."""
     folder = tmp_path_factory.mktemp("states")
-    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, Hardware(extra=HARDWARE))
+    machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware(extra=HARDWARE))
     with pacs() as port, machine:
         site = Site(machine, folder, port)
         site.started()

@@ -97,6 +97,14 @@ class Transferred:
     written: int
 
 
+def emulator(architecture: Architecture) -> str:
+    """The program that is a machine of that architecture. Raises ProgramAbsent, also for UEFI."""
+    firmware = _FIRMWARE[architecture.debian]
+    need_file(firmware.code, firmware.package)
+    package = "qemu-system-x86" if architecture is AMD64 else "qemu-system-arm"
+    return need(f"qemu-system-{architecture.machine}", package)
+
+
 def copy_disk(image: Path, disk: Path, size: int = 4 * GIB) -> Path:
     """Make the disk of one box from an image, larger than it, as a real one is."""
     subprocess.run(["cp", "--sparse=always", "--reflink=auto", str(image), str(disk)], check=True)
@@ -251,12 +259,15 @@ class Machine:
         hardware = self.hardware
         architecture = hardware.architecture
         is_pc = architecture is AMD64
-        qemu = need(
-            f"qemu-system-{architecture.machine}",
-            "qemu-system-x86" if is_pc else "qemu-system-arm",
-        )
         return [
-            *(qemu, "-nodefaults", "-display", "none", "-accel", "tcg,thread=multi"),
+            *(
+                emulator(architecture),
+                "-nodefaults",
+                "-display",
+                "none",
+                "-accel",
+                "tcg,thread=multi",
+            ),
             *("-machine", "q35,sata=off" if is_pc else "virt"),
             *("-cpu", "max" if is_pc else "cortex-a57"),
             *("-smp", str(hardware.processors), "-m", str(hardware.memory)),
