@@ -44,7 +44,7 @@ def add(commands: Commands) -> None:
         "--explain", action="store_true", help="print what was done to each element"
     )
     deidentify.add_argument(
-        "--html", action="store_true", help="with --explain: as a page of HTML, not as text"
+        "--html", action="store_true", help="the same, as a page of HTML"
     )
     place_options(deidentify)
     reidentify = command(

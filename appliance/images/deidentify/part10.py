@@ -31,6 +31,7 @@ _DIRECTORY: Final = "1.2.840.10008.1.3.10"
 _MEDIA_STORAGE_SOP_CLASS: Final = 0x00020002
 _MEDIA_STORAGE_SOP_INSTANCE: Final = 0x00020003
 _TRANSFER_SYNTAX: Final = 0x00020010
+_LATEST_FIRST_GROUP: Final = 0x0028
 
 
 def encoding_of(transfer_syntax: str) -> Encoding:
@@ -91,7 +92,9 @@ def read_dataset_of(data: bytes) -> tuple[bytes, str]:
 
 def _guess(data: bytes) -> str:
     """The transfer syntax of a dataset that nothing names it for, by its first element."""
-    if len(data) < 8 or data[:4] == bytes(4):
+    group = min(int.from_bytes(data[:2], order) for order in ("little", "big"))
+    # Groups rise, and an instance without any of the first ones says nothing.
+    if len(data) < 8 or data[:4] == bytes(4) or group > _LATEST_FIRST_GROUP:
         raise Malformed("this is not a DICOM file, nor a dataset")
     if data[4:6] not in VRS:
         return IMPLICIT_LITTLE_ENDIAN

@@ -123,7 +123,7 @@ REFUSED = {
     "DICOMDIR": (Path(get_testdata_file("DICOMDIR")).read_bytes(), "DICOMDIR"),
     "nothing": (b"", "not a DICOM file"),
     "zeros": (bytes(1000), "not a DICOM file"),
-    "text": (b"This is a letter, not an image.", "offset 0"),
+    "text": (b"This is a letter, not an image.", "not a DICOM file"),
     "meta cut short": (bytes(128) + b"DICM\2\0\0\0UL\4\0\1\0\0\0\2\0\1\0OB", "breaks off"),
     "not deflated": (
         bytes(128)
