@@ -43,9 +43,7 @@ def add(commands: Commands) -> None:
     deidentify.add_argument(
         "--explain", action="store_true", help="print what was done to each element"
     )
-    deidentify.add_argument(
-        "--html", action="store_true", help="the same, as a page of HTML"
-    )
+    deidentify.add_argument("--html", action="store_true", help="the same, as a page of HTML")
     place_options(deidentify)
     reidentify = command(
         commands, "reidentify", _reidentify, "Undo deidentify, for a recipient, with their key."

@@ -369,39 +369,35 @@ def _elements(
 ) -> tuple[PixelValue | None, int]:
     """Walk elements from `at`; ends at the data's end, at pixel data, or after an item's end."""
     order = "<" if encoding.little_endian else ">"
-    unpack_tag = struct.Struct(order + "HH").unpack_from
-    unpack_long = struct.Struct(order + "I").unpack_from
-    unpack_short = struct.Struct(order + "H").unpack_from
     implicit = encoding.implicit
+    head = struct.Struct(order + ("HHI" if implicit else "HH2sH")).unpack_from
+    unpack_long = struct.Struct(order + "I").unpack_from
     end = len(data)
     if depth > _DEEPEST:
         raise NotPlain("sequences nested deeper than any known object")
     while at < end:
         if end - at < 8:
             raise NotPlain("an element's header is cut off")
-        group, number = unpack_tag(data, at)
+        if implicit:
+            group, number, length = head(data, at)
+            code = b""
+        else:
+            group, number, code, length = head(data, at)
         tag = group << 16 | number
         if group == 0xFFFE:
             if tag == _ITEM_END and depth:
                 return None, at + 8
             raise NotPlain("a delimiter outside a sequence")
-        vr = ""
-        if implicit:
-            (length,) = unpack_long(data, at + 4)
+        if implicit or code in _SHORT:
             at += 8
+        elif code in _LONG:
+            if end - at < 12:
+                raise NotPlain("an element's header is cut off")
+            (length,) = unpack_long(data, at + 8)
+            at += 12
         else:
-            code = bytes(data[at + 4 : at + 6])
-            if code in _SHORT:
-                (length,) = unpack_short(data, at + 6)
-                at += 8
-            elif code in _LONG:
-                if end - at < 12:
-                    raise NotPlain("an element's header is cut off")
-                (length,) = unpack_long(data, at + 8)
-                at += 12
-            else:
-                raise NotPlain("an unknown value representation")
-            vr = code.decode()
+            raise NotPlain("an unknown value representation")
+        vr = code.decode()
         if not depth and tag in PIXEL_TAGS:
             return PixelValue(tag, vr, at, None if length == _UNDEFINED else length), at
         if length == _UNDEFINED:

@@ -63,14 +63,14 @@ def extent(frames: Frames, grouped: Groups) -> Extent:
     for index, frame in enumerate(frames):
         if frame.format.stored == 1:
             return Extent(0, 1, "full range")
-        values = _image(real(frame.samples, frame.format), padding(held, frame.format))
-        if not values.size:
-            continue
+        values, left_out = real(frame.samples, frame.format), padding(held, frame.format)
         transform = modality(held, grouped, index, frame.format)
-        ends = transform.of(np.array([values.min(), values.max()]))
-        if not isinstance(transform, Rescale):
-            # A table need not rise with its input.
-            ends = transform.of(np.unique(values))
+        # A table need not rise with its input.
+        rises = isinstance(transform, Rescale)
+        found = _ends(values, left_out) if rises else np.unique(_image(values, left_out))
+        if not found.size:
+            continue
+        ends = transform.of(found)
         lows.append(float(ends.min()))
         highs.append(float(ends.max()))
     if not lows:
@@ -98,6 +98,25 @@ def padding(held: Attributes, stored: StoredFormat) -> Padding | None:
 
 def _signed(value: int) -> int:
     return ((value & 0xFFFF) ^ 0x8000) - 0x8000
+
+
+def _ends(values: Array, left_out: Padding | None) -> Array:
+    """The lowest and the highest value that is image; empty if none is."""
+    if not values.size or values.dtype.kind == "f" or left_out is None:
+        image = _image(values, left_out)
+    else:
+        low, high = values.min(), values.max()
+        if low < left_out.low or high <= left_out.high:
+            image = _image(values, left_out)
+        elif low > left_out.high:
+            image = np.array([low, high])
+        else:
+            # All padding is below the image, as it mostly is. Counted from just above it, unsigned,
+            # it comes last: that finds the lowest without a copy of what is image.
+            begins = left_out.high + 1
+            above = (values - values.dtype.type(begins)).view(f"u{values.itemsize}")
+            image = np.array([begins + int(above.min()), high])
+    return image if not image.size else np.array([image.min(), image.max()])
 
 
 def _image(values: Array, left_out: Padding | None) -> Array:

@@ -208,6 +208,30 @@ def test_padding_is_left_out_of_the_extent(
     assert picture.pixels.tolist() == expected
 
 
+@settings(max_examples=200, deadline=None)
+@given(data=st.data(), dtype=st.sampled_from([np.int16, np.uint16, np.int8, np.uint8]))
+def test_padding_wherever_it_lies_is_left_out(data: st.DataObject, dtype: type) -> None:
+    ends = np.iinfo(dtype)
+    values = st.one_of(
+        st.integers(int(ends.min), int(ends.max)),
+        st.sampled_from([int(ends.min), int(ends.min) + 1, 0, int(ends.max) - 1, int(ends.max)]),
+    )
+    low, high = sorted((data.draw(values), data.draw(values)))
+    image = data.draw(st.lists(values, min_size=1, max_size=12))
+    cells = np.array([image], dtype)
+    is_image = (cells < low) | (cells > high)
+    vr = "SS" if ends.min < 0 else "US"
+    dataset = made.grey(cells)
+    dataset.add_new(0x00280120, vr, low)
+    dataset.add_new(0x00280121, vr, high)
+    if not is_image.any():
+        assert not next(render(dataset)).pixels.any()
+        return
+    without = made.grey(np.where(is_image, cells, cells[is_image].min()))
+    shown, expected = next(render(dataset)).pixels, next(render(without)).pixels
+    assert shown[is_image].tolist() == expected[is_image].tolist()
+
+
 def test_padding_named_as_unsigned_means_the_same_bits() -> None:
     dataset = made.grey(np.array([[-2000, 0, 50, 100]], np.int16))
     dataset.add_new(0x00280120, "US", 65536 - 2000)
