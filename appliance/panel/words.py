@@ -123,6 +123,8 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
     "rendering": Text("{} 枚を画像作成中", "{} being rendered"),
     "failures": Text("{} 枚は画像にできません", "{} cannot be rendered"),
     "received": Text("受信 {}", "received {}"),
+    "page": Text("ページ", "Page"),
+    "turn_to": Text("表示", "Go"),
     "newer": Text("新しい検査へ", "Newer"),
     "older": Text("以前の検査へ", "Older"),
     "previous": Text("前へ", "Previous"),

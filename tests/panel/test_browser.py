@@ -3,6 +3,7 @@
 What it showed is kept below build/screenshots: somebody has to look at it.
 """
 
+import math
 import shutil
 import time
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from appliance.archive.requests import Requests
+from appliance.panel.technician import STUDIES_A_PAGE
 from tests.panel.houses import PASSWORD, House
 from tests.panel.verdicts import NAMES, verdict
 from tools.hospital.peers import PeerAbsent
@@ -55,6 +57,9 @@ DESK = Manner("ja", False, 1280)
 PHONE = Manner("en", True, 320)
 WALL = Manner("ja", True, 2560)
 PLAIN = Manner("en", False, 1280, script=False)
+
+THOUSANDS = 2100
+"""Studies of a box that has worked for a while."""
 
 
 @pytest.fixture(scope="module")
@@ -226,6 +231,29 @@ def test_every_page_of_an_empty_box(browser: Browser, tmp_path: Path) -> None:
             page.goto(secure + PAGES[name])
             judge(page, f"{name}-empty", DESK)
         context.close()
+
+
+def test_thousands_of_studies(browser: Browser, tmp_path: Path) -> None:
+    house = House(tmp_path)
+    house.fill(studies=THOUSANDS, pictures=1)
+    with house.serving() as (plain, secure):
+        for manner in (DESK, PHONE):
+            context = visiting(browser, manner)
+            page = context.new_page()
+            page.goto(f"{plain}/?lang={manner.language}")
+            judge(page, "front-thousands", manner)
+            page.goto(f"{secure}/login?lang={manner.language}")
+            log_in(page, PASSWORD)
+            for number in (1, 40, last := math.ceil(THOUSANDS / STUDIES_A_PAGE)):
+                page.goto(f"{secure}/studies?page={number}")
+                judge(page, f"studies-{number}-of-{last}", manner)
+                shown = THOUSANDS - (last - 1) * STUDIES_A_PAGE if number == last else None
+                assert page.locator(".studies a").count() == (shown or STUDIES_A_PAGE)
+            page.locator(".paging input").fill("31")
+            page.locator(".paging button").click()
+            expect(page).to_have_url(f"{secure}/studies?page=31")
+            expect(page.locator(".paging input")).to_have_value("31")
+            context.close()
 
 
 def test_the_front_page_follows_the_box(browser: Browser, clinic: Clinic) -> None:
