@@ -1,97 +1,21 @@
-"""What a file on disk says about itself: enough to give it a row again."""
+"""Which pictures on disk belong to which instance: enough to give them rows again."""
 
 import os
 import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
-
-from pydicom import dcmread
-from pydicom.dataset import FileDataset
-from pydicom.uid import DeflatedExplicitVRLittleEndian
+from typing import Final
 
 from appliance.archive.files import ANIMATION_SUFFIX, PICTURE_SUFFIXES, is_uid
 from appliance.archive.pictures import dimensions
-from appliance.archive.records import PictureRow, PixelForm, StoredInstance
+from appliance.archive.records import PictureRow
 
 Found = dict[str, os.stat_result]
 """The files of a folder, by name."""
 
 _FRAME: Final = re.compile(r"(?P<instance>.+)\.(?P<frame>0\d{3}|[1-9]\d{3,8})")
 """As `picture_name` writes them; a Number of Frames of ten digits would fit on no disk."""
-_TAGS: Final = (
-    "SOPClassUID",
-    "SOPInstanceUID",
-    "StudyInstanceUID",
-    "SeriesInstanceUID",
-    "PatientID",
-    "Modality",
-    "InstanceNumber",
-    "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
-)
-
-
-class NotOurs(Exception):
-    """A file that is not what its name and its place say."""
-
-
-def read_instance(path: Path, study: str, series: str, instance: str) -> StoredInstance:
-    """What a DICOM file at that place says; pixels are not read.
-
-    Raises `NotOurs` if it cannot be understood, or is another instance than its name says; OSError
-    if it cannot be read.
-    """
-    try:
-        dataset, has_pixels = _read(path)
-        found = StoredInstance(
-            instance=str(dataset.SOPInstanceUID),
-            series=str(dataset.SeriesInstanceUID),
-            study=str(dataset.StudyInstanceUID),
-            sop_class=str(dataset.SOPClassUID),
-            transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
-            modality=str(dataset.get("Modality") or ""),
-            instance_number=_integer(dataset, "InstanceNumber"),
-            frames=_integer(dataset, "NumberOfFrames") or 1,
-            has_pixels=has_pixels,
-            bytes=path.stat().st_size,
-            remote=None,
-            warning=None,
-            patient=str(dataset.get("PatientID") or "") or None,
-            pixels=PixelForm(
-                *(_integer(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated"))
-            ),
-        )
-    except OSError:
-        raise
-    except Exception as error:  # A damaged file can make a parser raise anything.
-        raise NotOurs(f"not a DICOM file that can be understood: {error}") from error
-    if (found.study, found.series, found.instance) != (study, series, instance):
-        raise NotOurs("the UIDs in the file are not those of its name")
-    return found
-
-
-def _read(path: Path) -> tuple[FileDataset, bool]:
-    """The elements that a row is made of, and whether there are pixels."""
-    with path.open("rb") as file:
-        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
-        if dataset.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
-            return dataset, file.tell() < os.fstat(file.fileno()).st_size
-        file.seek(0)
-        pixels = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
-        whole = dcmread(file, specific_tags=list(pixels))
-        return dataset, any(keyword in whole for keyword in pixels)
-
-
-def _integer(dataset: FileDataset, keyword: str) -> int | None:
-    value: Any = dataset.get(keyword)
-    try:
-        return None if value is None or value == "" else int(value)
-    except (TypeError, ValueError):
-        return None
 
 
 @dataclass(frozen=True, slots=True)

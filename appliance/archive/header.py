@@ -1,17 +1,20 @@
-"""What the header of a file says of the study and the series that it belongs to.
+"""What the header of a file says: of its instance, and of the study and series of that.
 
-Apart from the values themselves, as who only shows them needs no parser.
+Apart from all that only handles what was said: a parser takes longer to load than the rest.
 """
 
+import os
 import re
 from pathlib import Path
 from typing import Any, Final
 
 from pydicom import dcmread
-from pydicom.dataset import Dataset
+from pydicom.dataset import Dataset, FileDataset
+from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from appliance.archive.attributes import Described, SeriesAttributes, StudyAttributes
+from appliance.archive.records import PixelForm, StoredInstance
 
 _LONGEST: Final = 256
 """Characters of one value; more than any of these VRs may have."""
@@ -28,6 +31,78 @@ _FORMS: Final = {
     "StudyTime": re.compile(r"([0-9]{2}){1,3}(\.[0-9]{1,6})?"),
 }
 """What is searched by ranges must be comparable."""
+_TAGS: Final = (
+    "SOPClassUID",
+    "SOPInstanceUID",
+    "StudyInstanceUID",
+    "SeriesInstanceUID",
+    "PatientID",
+    "Modality",
+    "InstanceNumber",
+    "NumberOfFrames",
+    "Rows",
+    "Columns",
+    "BitsAllocated",
+)
+
+
+class NotOurs(Exception):
+    """A file that is not what its name and its place say."""
+
+
+def read_instance(path: Path, study: str, series: str, instance: str) -> StoredInstance:
+    """What a DICOM file at that place says; pixels are not read.
+
+    Raises `NotOurs` if it cannot be understood, or is another instance than its name says; OSError
+    if it cannot be read.
+    """
+    try:
+        dataset, has_pixels = _read(path)
+        found = StoredInstance(
+            instance=str(dataset.SOPInstanceUID),
+            series=str(dataset.SeriesInstanceUID),
+            study=str(dataset.StudyInstanceUID),
+            sop_class=str(dataset.SOPClassUID),
+            transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
+            modality=str(dataset.get("Modality") or ""),
+            instance_number=_integer(dataset, "InstanceNumber"),
+            frames=_integer(dataset, "NumberOfFrames") or 1,
+            has_pixels=has_pixels,
+            bytes=path.stat().st_size,
+            remote=None,
+            warning=None,
+            patient=str(dataset.get("PatientID") or "") or None,
+            pixels=PixelForm(
+                *(_integer(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated"))
+            ),
+        )
+    except OSError:
+        raise
+    except Exception as error:  # A damaged file can make a parser raise anything.
+        raise NotOurs(f"not a DICOM file that can be understood: {error}") from error
+    if (found.study, found.series, found.instance) != (study, series, instance):
+        raise NotOurs("the UIDs in the file are not those of its name")
+    return found
+
+
+def _read(path: Path) -> tuple[FileDataset, bool]:
+    """The elements that a row is made of, and whether there are pixels."""
+    with path.open("rb") as file:
+        dataset = dcmread(file, stop_before_pixels=True, specific_tags=list(_TAGS))
+        if dataset.file_meta.TransferSyntaxUID != DeflatedExplicitVRLittleEndian:
+            return dataset, file.tell() < os.fstat(file.fileno()).st_size
+        file.seek(0)
+        pixels = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
+        whole = dcmread(file, specific_tags=list(pixels))
+        return dataset, any(keyword in whole for keyword in pixels)
+
+
+def _integer(dataset: FileDataset, keyword: str) -> int | None:
+    value: Any = dataset.get(keyword)
+    try:
+        return None if value is None or value == "" else int(value)
+    except (TypeError, ValueError):
+        return None
 
 
 def read_attributes(file: Path) -> Described | None:

@@ -18,9 +18,7 @@ from typing import Final
 from appliance.archive.adoption import (
     Found,
     FoundPicture,
-    NotOurs,
     pictures_by_instance,
-    read_instance,
     whole_set,
 )
 from appliance.archive.catalogue import (
@@ -290,6 +288,9 @@ class _Recovery:
 
     def _read(self, found: _Series, name: str) -> StoredInstance | None:
         """What a DICOM file says; None, and it is in quarantine, if that is nonsense."""
+        # Here: after most starts there is no file to read, and a box waits for its recovery.
+        from appliance.archive.header import NotOurs, read_instance
+
         path = found.dicom_path(name)
         try:
             return read_instance(path, found.study, found.series, name)

@@ -1009,6 +1009,7 @@ def test_a_command_loads_only_what_it_needs(command: str, needs: str) -> None:
     [
         ("appliance.panel.serving", ("pydicom", "numpy", "PIL", "nacl")),
         ("appliance.provisioning.activation", ("pydicom", "numpy", "nacl", "starlette")),
+        ("appliance.archive.recovery", ("pydicom", "numpy", "nacl", "starlette")),
         ("appliance.health.daemon", ("pydicom", "numpy", "nacl", "starlette")),
     ],
 )

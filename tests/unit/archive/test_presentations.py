@@ -159,9 +159,14 @@ def test_an_image_that_was_dropped_is_fetched_again_where_it_can_be(
     assert catalogue.status().outstanding == 0
 
 
-def change_instances(connection: sqlite3.Connection, change: str, columns: tuple[str, ...]) -> None:
+def add_columns(connection: sqlite3.Connection, columns: tuple[str, ...]) -> None:
     for column in columns:
-        connection.execute(f"ALTER TABLE instances {change} COLUMN {column}")
+        connection.execute(f"ALTER TABLE instances ADD COLUMN {column} INTEGER")
+
+
+def drop_columns(connection: sqlite3.Connection, columns: tuple[str, ...]) -> None:
+    for column in columns:
+        connection.execute(f"ALTER TABLE instances DROP COLUMN {column}")
 
 
 def test_a_catalogue_of_the_version_before_queues_its_states(
@@ -175,11 +180,11 @@ def test_a_catalogue_of_the_version_before_queues_its_states(
         patch.setattr(schema, "migrations", lambda database: before)
         old = Catalogue.open(folders.catalogue)
         old.write(lambda connection: connection.execute("CREATE TABLE presented (state, image)"))
-        old.write(lambda connection: change_instances(connection, "ADD", later))
+        old.write(lambda connection: add_columns(connection, later))
         arrive(old, folders, STATE)
         old.write(lambda connection: connection.execute("UPDATE instances SET picture = 'none'"))
         old.write(lambda connection: connection.execute("DROP TABLE presented"))
-        old.write(lambda connection: change_instances(connection, "DROP", later))
+        old.write(lambda connection: drop_columns(connection, later))
         old.close()
     newer = Catalogue.open(folders.catalogue)
     assert states(newer) == {STATE.instance: ("held", "queued")}

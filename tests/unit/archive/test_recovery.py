@@ -14,10 +14,10 @@ from pydicom.uid import (
     XRayRadiationDoseSRStorage,
 )
 
-from appliance.archive import adoption
-from appliance.archive.adoption import NotOurs, read_instance
+from appliance.archive import header
 from appliance.archive.catalogue import Catalogue, CatalogueCorrupt, CatalogueFailed, RenderOutcome
 from appliance.archive.files import Folders, PendingFile
+from appliance.archive.header import NotOurs, read_instance
 from appliance.archive.recovery import Report, open_catalogue, open_recovered, recover
 from appliance.archive.requests import Requests
 from tests.unit.archive.material import (
@@ -83,7 +83,7 @@ def test_an_orderly_archive_is_left_alone(
     catalogue.finish_renders([draw(folders, multi, frames=2)])
     arrive(catalogue, folders, instance(4))
     before = files_below(folders.dicom) | files_below(folders.images)
-    monkeypatch.setattr(adoption, "dcmread", lambda *_, **__: pytest.fail("a file was read"))
+    monkeypatch.setattr(header, "dcmread", lambda *_, **__: pytest.fail("a file was read"))
     catalogue = archive()
     assert recover(folders, catalogue) == Report()
     assert files_below(folders.dicom) | files_below(folders.images) == before
