@@ -123,8 +123,8 @@ def view_of(moment: Moment, language: Language, monotonic: float, now: float) ->
         fetches=tuple(_fetch(one, language, now, say) for one in moment.running),
         today=(
             (
-                say("today_images").format(f"{today.instances:,}"),
-                say("today_studies").format(f"{today.studies:,}"),
+                _counted(say, today.instances, "today_image", "today_images"),
+                _counted(say, today.studies, "today_study", "today_studies"),
             )
             if today
             else None
@@ -172,6 +172,10 @@ def _room(service: ServiceReport, say: Callable[[str], str]) -> Room | None:
     says = say("space_of").format(size(space.total), size(space.free))
     share = 1000 - 1000 * space.free // max(1, space.total)
     return Room(share, space.low, says)
+
+
+def _counted(say: Callable[[str], str], count: int, one: str, several: str) -> str:
+    return say(one if count == 1 else several).format(f"{count:,}")
 
 
 def _fetch(running: Running, language: Language, now: float, say: Callable[[str], str]) -> Fetch:

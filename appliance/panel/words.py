@@ -48,7 +48,9 @@ WORDS: Final[Mapping[str, Text]] = {
     "run_rendered": Text("画像作成", "rendered"),
     "left": Text("残り {}", "{} left"),
     "today": Text("今日受信", "Fetched today"),
+    "today_image": Text("{} 枚", "{} image"),
     "today_images": Text("{} 枚", "{} images"),
+    "today_study": Text("{} 検査", "{} study"),
     "today_studies": Text("{} 検査", "{} studies"),
     "space": Text("空き容量", "Space left"),
     "space_of": Text("{} のうち {} 空き", "{1} of {0} free"),
@@ -159,11 +161,10 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
         "This may take some seconds. The page looks again by itself.",
     ),
     "search_failed": Text("検索できませんでした", "The search failed"),
+    "found_one": Text("{} 件見つかりました", "{} study found"),
     "found": Text("{} 件見つかりました", "{} studies found"),
     "found_none": Text("該当する検査はありません", "No such study"),
-    "surplus": Text(
-        "ほかに {} 件あります。番号を絞ってください。", "There are {} more: ask for less."
-    ),
+    "surplus": Text("ほかに {} 件あります。番号を絞ってください。", "{} more: ask for less."),
     "erased": Text(
         "検索の結果は 15 分で消去されます。もう一度検索してください。",
         "What a search found is erased after 15 minutes. Search again.",
@@ -193,6 +194,7 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
         "This list is changed by the settings on a USB stick (netty.toml, patients.csv).",
     ),
     "no_watch": Text("対象患者の登録はありません", "The settings name no patients"),
+    "entry": Text("{} 名", "{} entry"),
     "entries": Text("{} 名", "{} entries"),
     "by_box": Text("自動", "by the box"),
     "everywhere": Text("すべて", "all"),
