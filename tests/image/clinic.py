@@ -2,14 +2,16 @@
 
 import base64
 import json
+import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import urlopen
+from urllib.request import Request, urlopen
 
 from appliance.images.deidentify import Deidentifier
+from appliance.settings.passwords import hash_token, new_token
 from tests.image.calling import TITLE as MODALITY
 from tests.image.calling import echoes
 from tests.image.patience import START_WITHIN, until
@@ -22,6 +24,9 @@ from tools.imaging.machine import DICOM_PORT, PAGE_PORT, Machine
 from tools.imaging.stick import make_stick
 
 ARCHIVE = "/data/archive"
+SECURE_PAGE_PORT = 443
+PORTS = (PAGE_PORT, SECURE_PAGE_PORT, DICOM_PORT)
+TOKEN = new_token()
 
 _SETTINGS = """\
 revision = {revision}
@@ -50,6 +55,9 @@ patient_id = "{patient}"
 
 [images]
 workers = 1
+
+[panel]
+token = "{token}"
 
 [storage]
 reserve = "256 MiB"
@@ -104,6 +112,7 @@ class Clinic:
             host=HOST,
             modality=MODALITY,
             patient=Patient().identifier,
+            token=hash_token(TOKEN),
         )
         image = self.folder / f"stick{revision}.img"
         make_stick(image, {"netty.toml": settings.encode()})
@@ -119,6 +128,19 @@ class Clinic:
             return (said.get("outcome"), said.get("revision")) == ("accepted", revision)
 
         until("the settings are accepted", told)
+
+    def fetch(self, path: str) -> bytes:
+        """What programs get from the page by HTTPS, with the token of the settings."""
+        port = self.machine.ports[SECURE_PAGE_PORT]
+        request = Request(f"https://127.0.0.1:{port}{path}")
+        request.add_header("Authorization", f"Bearer {TOKEN}")
+        # Its certificate is its own; who trusts it has compared the fingerprint.
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        with urlopen(request, timeout=60, context=context) as answer:
+            content: bytes = answer.read()
+        return content
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """What the page tells machines: HTTP status and content."""

@@ -1,5 +1,7 @@
 """The box at its work: it fetches and receives, and comes back from whatever stops it."""
 
+import io
+import json
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -7,10 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from appliance.health.budget import RESTARTS, WITHIN
 from tests.image.calling import Modality, echoes
-from tests.image.clinic import Clinic
+from tests.image.clinic import PORTS, Clinic
 from tests.image.figures import Figures
 from tests.image.hardware import hardware
 from tests.image.lockup import lock_up
@@ -18,7 +21,7 @@ from tests.image.patience import START_WITHIN, until
 from tools.hospital.box import TITLE
 from tools.hospital.peers import PeerAbsent, dcmqrscp, program
 from tools.hospital.sender import Node
-from tools.hospital.volume import Study, write
+from tools.hospital.volume import SIDE, Study, write
 from tools.imaging.build import Build
 from tools.imaging.machine import DICOM_PORT, Machine, copy_disk
 
@@ -47,7 +50,7 @@ def clinic(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         pytest.skip(str(absent))
     folder = tmp_path_factory.mktemp("clinic")
     disk = copy_disk(image.disk, folder / "disk.img")
-    machine = Machine(disk, folder, hardware(units=PATIENT))
+    machine = Machine(disk, folder, hardware(units=PATIENT, ports=PORTS))
     files = write(Study(slices=SLICES), folder / "slices")
     box = Node(TITLE, machine.ports[DICOM_PORT])
     with dcmqrscp(folder, [box], files, options=("-v",)) as pacs, machine:
@@ -94,6 +97,15 @@ def test_a_study_comes_from_the_pacs_and_becomes_pictures(
     assert pictures == str(SLICES)
     mapped = serving.deidentifier()
     study = Study(slices=SLICES)
+    (shown,) = json.loads(serving.fetch("/dicomweb/studies"))
+    uid = shown["0020000D"]["Value"][0]
+    assert shown["00201208"]["Value"] == [SLICES]
+    for what in ("thumbnail", "rendered"):
+        instance = json.loads(serving.fetch(f"/dicomweb/studies/{uid}/instances"))[0]
+        address = f"{instance['00081190']['Value'][0].partition('/dicomweb')[2]}/{what}"
+        with Image.open(io.BytesIO(serving.fetch(f"/dicomweb{address}"))) as picture:
+            assert (picture.format, picture.mode) == ("JPEG", "L")
+            assert max(picture.size) <= (SIDE if what == "rendered" else 128)
     assert serving.held().keys() == {
         mapped.uid(study.sop_instance_uid(number)) for number in range(1, SLICES + 1)
     }
