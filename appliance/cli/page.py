@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -74,6 +75,9 @@ def _serving(options: argparse.Namespace) -> Serving:
 
 
 def _panel(options: argparse.Namespace) -> int:
+    # pydicom, which reads headers for WADO-RS, loads each decoder that it finds, this one of 14 MB.
+    # The page decodes nothing: to this process there is none.
+    sys.modules.setdefault("gdcm", None)  # type: ignore[arg-type]
     _serving(options).run(options.port, options.secure_port)
     return 0
 

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import ssl
 import subprocess
 import time
 import urllib.error
@@ -15,7 +16,9 @@ from typing import Any
 import pytest
 
 from appliance import cli
+from appliance.settings.passwords import hash_token, new_token
 from tests.notify import notify_socket
+from tests.panel.houses import House
 from tools.hospital.box import appliance
 from tools.hospital.peers import free_port
 
@@ -193,6 +196,38 @@ def test_led_and_page_tell_systemd_that_they_work(tmp_path: Path) -> None:
             process.terminate()
             # To end of the SIGTERM that one was sent is a clean end for systemd, too.
             assert process.wait(30) in (0, -signal.SIGTERM), name
+
+
+def test_headers_are_read_without_a_decoder(tmp_path: Path) -> None:
+    """The page has a small share of the box's memory, also for programs that ask for attributes."""
+    house, token = House(tmp_path), new_token()
+    house.fill(3, 1)
+    settings = tmp_path / "netty.toml"
+    settings.write_text(f'revision = 1\n[panel]\ntoken = "{hash_token(token)}"\n')
+    port, secure = free_port(), free_port()
+    command = ("panel", "--settings", settings, "--data", house.folders.data)
+    with running(*command, "--port", str(port), "--secure-port", str(secure)) as page:
+        soon(lambda: answers(f"http://127.0.0.1:{port}/health"), 60)
+        address = f"https://127.0.0.1:{secure}/dicomweb/studies/2.25.1/metadata"
+        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
+        context = ssl._create_unverified_context()
+        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
+            (attributes,) = json.load(answer)
+        mapped = Path(f"/proc/{page.pid}/maps").read_text()
+    assert attributes["00080018"]["Value"] == ["2.25.1.1.1"]
+    assert "numpy" in mapped, "pydicom was loaded"
+    assert "gdcm" not in mapped
+
+
+def answers(address: str) -> bool:
+    """Whether something speaks HTTP there."""
+    try:
+        urllib.request.urlopen(address, timeout=5).close()
+    except urllib.error.HTTPError:
+        return True
+    except OSError:
+        return False
+    return True
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:
