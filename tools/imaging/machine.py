@@ -278,6 +278,8 @@ class Machine:
             *self._serial_ports(is_pc=is_pc),
             *("-netdev", self._network(), "-device", "virtio-net-pci,netdev=net,romfile="),
             *("-device", "virtio-rng-pci", "-device", "qemu-xhci,id=usb"),
+            # A PC has a keyboard: its LEDs stand for those of a box.
+            *(() if is_pc else ("-device", "usb-kbd")),
             *("-device", "i6300esb", "-action", f"watchdog={hardware.watchdog}"),
             *self._told_by_firmware("ttyS1" if is_pc else "hvc0"),
             *hardware.extra,
