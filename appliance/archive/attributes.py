@@ -80,11 +80,11 @@ def describe(connection: sqlite3.Connection, series: int, described: Described |
         (series, *astuple(said)),
     )
     if described is not None:
-        places = ", ".join("?" * len(astuple(described.study)))
+        values = astuple(described.study)
         connection.execute(
             "INSERT OR IGNORE INTO study_attributes"
-            f" SELECT study, {places} FROM series WHERE id = ?",
-            (*astuple(described.study), series),
+            f" SELECT study, {', '.join('?' * len(values))} FROM series WHERE id = ?",
+            (*values, series),
         )
 
 

@@ -31,6 +31,7 @@ _FORMS: Final = {
     "StudyTime": re.compile(r"([0-9]{2}){1,3}(\.[0-9]{1,6})?"),
 }
 """What is searched by ranges must be comparable."""
+_PIXELS: Final = ("Rows", "Columns", "BitsAllocated")
 _TAGS: Final = (
     "SOPClassUID",
     "SOPInstanceUID",
@@ -40,9 +41,7 @@ _TAGS: Final = (
     "Modality",
     "InstanceNumber",
     "NumberOfFrames",
-    "Rows",
-    "Columns",
-    "BitsAllocated",
+    *_PIXELS,
 )
 
 
@@ -72,9 +71,7 @@ def read_instance(path: Path, study: str, series: str, instance: str) -> StoredI
             remote=None,
             warning=None,
             patient=str(dataset.get("PatientID") or "") or None,
-            pixels=PixelForm(
-                *(_integer(dataset, keyword) for keyword in ("Rows", "Columns", "BitsAllocated"))
-            ),
+            pixels=PixelForm(*(_integer(dataset, keyword) for keyword in _PIXELS)),
         )
     except OSError:
         raise

@@ -10,7 +10,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from appliance.panel.sessions import Session, Sessions
 from appliance.panel.told import Tell
-from appliance.panel.words import Language, chosen, phrase
+from appliance.panel.words import Language, chosen, counted, phrase
 
 SESSION: Final = "__Host-session"
 LANGUAGE: Final = "__Host-language"
@@ -66,6 +66,7 @@ class Pages:
             trim_blocks=True,
             lstrip_blocks=True,
         )
+        self._environment.globals["counted"] = counted
 
     def visit(self, request: Request, own: str = "") -> Visit:
         """The visit that a request is; `own` is the language of a box that tells no settings."""

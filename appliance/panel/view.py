@@ -8,7 +8,7 @@ from appliance.health.reports import RemoteReport, ServiceReport
 from appliance.health.state import Text
 from appliance.health.verdict import Verdict
 from appliance.panel.live import Moment
-from appliance.panel.words import STATES, STEPS, Language, ago, before_now, phrase, size
+from appliance.panel.words import STATES, STEPS, Language, ago, before_now, counted, phrase, size
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +123,8 @@ def view_of(moment: Moment, language: Language, monotonic: float, now: float) ->
         fetches=tuple(_fetch(one, language, now, say) for one in moment.running),
         today=(
             (
-                _counted(say, today.instances, "today_image", "today_images"),
-                _counted(say, today.studies, "today_study", "today_studies"),
+                counted(say, today.instances, "today_image", "today_images"),
+                counted(say, today.studies, "today_study", "today_studies"),
             )
             if today
             else None
@@ -172,10 +172,6 @@ def _room(service: ServiceReport, say: Callable[[str], str]) -> Room | None:
     says = say("space_of").format(size(space.total), size(space.free))
     share = 1000 - 1000 * space.free // max(1, space.total)
     return Room(share, space.low, says)
-
-
-def _counted(say: Callable[[str], str], count: int, one: str, several: str) -> str:
-    return say(one if count == 1 else several).format(f"{count:,}")
 
 
 def _fetch(running: Running, language: Language, now: float, say: Callable[[str], str]) -> Fetch:

@@ -1,6 +1,6 @@
 """What the page says, in Japanese and English."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final, Literal
 
 from appliance.health.state import Text
@@ -317,6 +317,11 @@ def phrase(name: str, language: Language) -> str:
     """A word of the page, by its name. Raises KeyError."""
     text = WORDS.get(name) or TECHNICIAN[name]
     return text.ja if language == "ja" else text.en
+
+
+def counted(say: Callable[[str], str], count: int, one: str, several: str) -> str:
+    """So many of what `say` calls by the name `one` if it is one, and by `several` otherwise."""
+    return say(one if count == 1 else several).format(f"{count:,}")
 
 
 STEPS: Final = (

@@ -2,13 +2,14 @@
 
 import base64
 import json
-import ssl
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
-from urllib.request import Request, urlopen
+from urllib.request import urlopen
+
+import httpx2
 
 from appliance.images.deidentify import Deidentifier
 from appliance.settings.passwords import hash_token, new_token
@@ -20,12 +21,10 @@ from tools.hospital.box import TITLE
 from tools.hospital.peers import Peer
 from tools.hospital.sender import Node
 from tools.hospital.volume import SIDE, Patient
-from tools.imaging.machine import DICOM_PORT, PAGE_PORT, Machine
+from tools.imaging.machine import DICOM_PORT, PAGE_PORT, SECURE_PAGE_PORT, Machine
 from tools.imaging.stick import make_stick
 
 ARCHIVE = "/data/archive"
-SECURE_PAGE_PORT = 443
-PORTS = (PAGE_PORT, SECURE_PAGE_PORT, DICOM_PORT)
 TOKEN = new_token()
 
 _SETTINGS = """\
@@ -132,15 +131,14 @@ class Clinic:
     def fetch(self, path: str) -> bytes:
         """What programs get from the page by HTTPS, with the token of the settings."""
         port = self.machine.ports[SECURE_PAGE_PORT]
-        request = Request(f"https://127.0.0.1:{port}{path}")
-        request.add_header("Authorization", f"Bearer {TOKEN}")
         # Its certificate is its own; who trusts it has compared the fingerprint.
-        context = ssl.create_default_context()
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        with urlopen(request, timeout=60, context=context) as answer:
-            content: bytes = answer.read()
-        return content
+        answer = httpx2.get(
+            f"https://127.0.0.1:{port}{path}",
+            headers={"Authorization": f"Bearer {TOKEN}"},
+            verify=False,
+            timeout=60,
+        )
+        return answer.raise_for_status().content
 
     def health(self) -> tuple[int, dict[str, Any]]:
         """What the page tells machines: HTTP status and content."""

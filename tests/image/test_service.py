@@ -13,7 +13,7 @@ from PIL import Image
 
 from appliance.health.budget import RESTARTS, WITHIN
 from tests.image.calling import Modality, echoes
-from tests.image.clinic import PORTS, Clinic
+from tests.image.clinic import Clinic
 from tests.image.figures import Figures
 from tests.image.hardware import hardware
 from tests.image.lockup import lock_up
@@ -50,7 +50,7 @@ def clinic(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[C
         pytest.skip(str(absent))
     folder = tmp_path_factory.mktemp("clinic")
     disk = copy_disk(image.disk, folder / "disk.img")
-    machine = Machine(disk, folder, hardware(units=PATIENT, ports=PORTS))
+    machine = Machine(disk, folder, hardware(units=PATIENT))
     files = write(Study(slices=SLICES), folder / "slices")
     box = Node(TITLE, machine.ports[DICOM_PORT])
     with dcmqrscp(folder, [box], files, options=("-v",)) as pacs, machine:
@@ -100,12 +100,12 @@ def test_a_study_comes_from_the_pacs_and_becomes_pictures(
     (shown,) = json.loads(serving.fetch("/dicomweb/studies"))
     uid = shown["0020000D"]["Value"][0]
     assert shown["00201208"]["Value"] == [SLICES]
-    for what in ("thumbnail", "rendered"):
-        instance = json.loads(serving.fetch(f"/dicomweb/studies/{uid}/instances"))[0]
-        address = f"{instance['00081190']['Value'][0].partition('/dicomweb')[2]}/{what}"
-        with Image.open(io.BytesIO(serving.fetch(f"/dicomweb{address}"))) as picture:
+    instance = json.loads(serving.fetch(f"/dicomweb/studies/{uid}/instances"))[0]
+    address = "/dicomweb" + instance["00081190"]["Value"][0].partition("/dicomweb")[2]
+    for what, largest in (("thumbnail", 128), ("rendered", SIDE)):
+        with Image.open(io.BytesIO(serving.fetch(f"{address}/{what}"))) as picture:
             assert (picture.format, picture.mode) == ("JPEG", "L")
-            assert max(picture.size) <= (SIDE if what == "rendered" else 128)
+            assert max(picture.size) <= largest
     assert serving.held().keys() == {
         mapped.uid(study.sop_instance_uid(number)) for number in range(1, SLICES + 1)
     }

@@ -25,7 +25,7 @@ from tests.image.versions import BAD, Versions, another, of_the_fleet, yet_anoth
 from tests.unit.dicom.certificates import authority, signed
 from tools.imaging.build import Build
 from tools.imaging.cache import cache_from_environment
-from tools.imaging.machine import DICOM_PORT, PAGE_PORT, Hardware, Machine, copy_disk
+from tools.imaging.machine import SECURE_PAGE_PORT, Hardware, Machine, copy_disk
 from tools.imaging.programs import ProgramAbsent, need
 from tools.imaging.stick import make_stick, read_stick
 
@@ -50,7 +50,6 @@ RandomizedDelaySec=0
 }
 """The test image has no client; one is brought along on a disk of its own."""
 
-SECURE_PAGE_PORT = 443
 
 SHORT = "[Service]\nExecStart=\nExecStart=/usr/bin/appliance update confirm --patience {patience}\n"
 
@@ -140,8 +139,7 @@ def box(image: Build, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Upda
     short = SHORT.format(patience=PATIENCE)
     units = {f"netty-confirm@{slot}.service": short for slot in "ab"} | CLIENT
     client, no_client = fleet_client(folder)
-    ports = (PAGE_PORT, SECURE_PAGE_PORT, DICOM_PORT)
-    hardware = Hardware(extra=(*HARDWARE, *client), units=units, ports=ports)
+    hardware = Hardware(extra=(*HARDWARE, *client), units=units)
     machine = Machine(copy_disk(image.disk, folder / "disk.img"), folder, hardware)
     with pacs() as port, machine:
         site = Site(machine, folder, port)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import ssl
 import subprocess
 import time
 import urllib.error
@@ -13,14 +12,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 
 from appliance import cli
 from appliance.settings.passwords import hash_token, new_token
 from tests.notify import notify_socket
 from tests.panel.houses import House
+from tools.hospital.box import Box as OnPC
 from tools.hospital.box import appliance
-from tools.hospital.peers import free_port
+from tools.hospital.peers import free_port, listens
 
 HERE = Path(cli.__file__).parents[2]
 SETTINGS = """\
@@ -202,32 +203,21 @@ def test_headers_are_read_without_a_decoder(tmp_path: Path) -> None:
     """The page has a small share of the box's memory, also for programs that ask for attributes."""
     house, token = House(tmp_path), new_token()
     house.fill(3, 1)
-    settings = tmp_path / "netty.toml"
-    settings.write_text(f'revision = 1\n[panel]\ntoken = "{hash_token(token)}"\n')
-    port, secure = free_port(), free_port()
-    command = ("panel", "--settings", settings, "--data", house.folders.data)
-    with running(*command, "--port", str(port), "--secure-port", str(secure)) as page:
-        soon(lambda: answers(f"http://127.0.0.1:{port}/health"), 60)
-        address = f"https://127.0.0.1:{secure}/dicomweb/studies/2.25.1/metadata"
-        request = urllib.request.Request(address, headers={"Authorization": f"Bearer {token}"})
-        context = ssl._create_unverified_context()
-        with urllib.request.urlopen(request, timeout=30, context=context) as answer:
-            (attributes,) = json.load(answer)
-        mapped = Path(f"/proc/{page.pid}/maps").read_text()
+    served, secure = OnPC(tmp_path / "netty.toml", house.folders.data), free_port()
+    served.settings.write_text(f'revision = 1\n[panel]\ntoken = "{hash_token(token)}"\n')
+    with served.page(free_port(), secure) as page:
+        soon(lambda: listens(secure), 60)
+        answer = httpx2.get(
+            f"https://127.0.0.1:{secure}/dicomweb/studies/2.25.1/metadata",
+            headers={"Authorization": f"Bearer {token}"},
+            verify=False,
+            timeout=30,
+        )
+        (attributes,) = answer.raise_for_status().json()
+        mapped = Path(f"/proc/{page.process.pid}/maps").read_text()
     assert attributes["00080018"]["Value"] == ["2.25.1.1.1"]
     assert "numpy" in mapped, "pydicom was loaded"
     assert "gdcm" not in mapped
-
-
-def answers(address: str) -> bool:
-    """Whether something speaks HTTP there."""
-    try:
-        urllib.request.urlopen(address, timeout=5).close()
-    except urllib.error.HTTPError:
-        return True
-    except OSError:
-        return False
-    return True
 
 
 def test_a_port_that_is_taken(tmp_path: Path) -> None:

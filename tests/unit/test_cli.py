@@ -988,6 +988,13 @@ def test_a_reader_that_goes_away_is_no_error_with_a_traceback(settings: Path) ->
     assert b"Traceback" not in done.stderr
 
 
+def modules_after(statements: str) -> str:
+    """The names of what a process has loaded that ran `statements`, as a list is printed."""
+    asked = f"{statements}; import sys; print(sorted(sys.modules))"
+    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
+    return ran.stdout.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("command", "needs"),
     [("settings", "appliance.settings.example"), ("boot-state", "appliance.updates.boot_state")],
@@ -997,9 +1004,7 @@ def test_a_command_loads_only_what_it_needs(command: str, needs: str) -> None:
 
     RAUC calls its boot-loader backend many times, and D-Bus does not wait for it long.
     """
-    asked = f"import sys, appliance.cli as cli; cli.main(['{command}']); print(sorted(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    loaded = ran.stdout.splitlines()[-1]
+    loaded = modules_after(f"import appliance.cli as cli; cli.main(['{command}'])")
     assert f"'{needs}'" in loaded
     assert not [name for name in ("pydicom", "numpy", "pynetdicom") if f"'{name}'" in loaded]
 
@@ -1017,7 +1022,6 @@ def test_what_starts_early_waits_for_no_library_of_pictures(
     service: str, without: tuple[str, ...]
 ) -> None:
     """A box is ready when its page is, and these parsers take longer to load than all the rest."""
-    asked = f"import sys, {service}; print(sorted(sys.modules))"
-    ran = subprocess.run([sys.executable, "-c", asked], capture_output=True, text=True, check=True)
-    assert f"'{service}'" in ran.stdout
-    assert not [name for name in without if f"'{name}'" in ran.stdout]
+    loaded = modules_after(f"import {service}")
+    assert f"'{service}'" in loaded
+    assert not [name for name in without if f"'{name}'" in loaded]

@@ -21,6 +21,7 @@ from tools.imaging.serial import Line, SerialPort
 GIB = 1024**3
 
 PAGE_PORT = 80
+SECURE_PAGE_PORT = 443
 DICOM_PORT = 104
 
 _SHELL_UNIT = """\
@@ -81,7 +82,7 @@ class Hardware:
     told by the firmware's tables (SMBIOS type 11), which nobody writes on a real box."""
     units: Mapping[str, str] = field(default_factory=dict)
     """Drop-ins for units of the box, by unit name: a test's shorter deadline, say."""
-    ports: tuple[int, ...] = (PAGE_PORT, DICOM_PORT)
+    ports: tuple[int, ...] = (PAGE_PORT, SECURE_PAGE_PORT, DICOM_PORT)
     """TCP ports of the box that are reached on this machine's loopback."""
     extra: tuple[str, ...] = ()
     """More arguments for QEMU."""
@@ -260,14 +261,8 @@ class Machine:
         architecture = hardware.architecture
         is_pc = architecture is AMD64
         return [
-            *(
-                emulator(architecture),
-                "-nodefaults",
-                "-display",
-                "none",
-                "-accel",
-                "tcg,thread=multi",
-            ),
+            *(emulator(architecture), "-nodefaults", "-display", "none"),
+            *("-accel", "tcg,thread=multi"),
             *("-machine", "q35,sata=off" if is_pc else "virt"),
             *("-cpu", "max" if is_pc else "cortex-a57"),
             *("-smp", str(hardware.processors), "-m", str(hardware.memory)),

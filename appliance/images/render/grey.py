@@ -102,21 +102,16 @@ def _signed(value: int) -> int:
 
 def _ends(values: Array, left_out: Padding | None) -> Array:
     """The lowest and the highest value that is image; empty if none is."""
-    if not values.size or values.dtype.kind == "f" or left_out is None:
-        image = _image(values, left_out)
-    else:
-        low, high = values.min(), values.max()
-        if low < left_out.low or high <= left_out.high:
-            image = _image(values, left_out)
-        elif low > left_out.high:
-            image = np.array([low, high])
-        else:
+    if left_out is not None and values.size and values.dtype.kind != "f":
+        low, high = int(values.min()), int(values.max())
+        if low >= left_out.low and high > left_out.high:
             # All padding is below the image, as it mostly is. Counted from just above it, unsigned,
             # it comes last: that finds the lowest without a copy of what is image.
-            begins = left_out.high + 1
+            begins = max(low, left_out.high + 1)
             above = (values - values.dtype.type(begins)).view(f"u{values.itemsize}")
-            image = np.array([begins + int(above.min()), high])
-    return image if not image.size else np.array([image.min(), image.max()])
+            return np.array([begins + int(above.min()), high])
+    image = _image(values, left_out)
+    return np.array([image.min(), image.max()]) if image.size else image
 
 
 def _image(values: Array, left_out: Padding | None) -> Array:

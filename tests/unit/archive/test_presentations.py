@@ -159,16 +159,6 @@ def test_an_image_that_was_dropped_is_fetched_again_where_it_can_be(
     assert catalogue.status().outstanding == 0
 
 
-def add_columns(connection: sqlite3.Connection, columns: tuple[str, ...]) -> None:
-    for column in columns:
-        connection.execute(f"ALTER TABLE instances ADD COLUMN {column} INTEGER")
-
-
-def drop_columns(connection: sqlite3.Connection, columns: tuple[str, ...]) -> None:
-    for column in columns:
-        connection.execute(f"ALTER TABLE instances DROP COLUMN {column}")
-
-
 def test_a_catalogue_of_the_version_before_queues_its_states(
     folders: Folders, catalogue: Catalogue, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -176,15 +166,21 @@ def test_a_catalogue_of_the_version_before_queues_its_states(
     folders.catalogue.unlink()
     before = schema.migrations("catalogue")[:1]
     later = ("rows", "columns", "bits_allocated")
+
+    def alter(catalogue: Catalogue, change: str) -> None:
+        for column in later:
+            statement = f"ALTER TABLE instances {change.format(column)}"
+            catalogue.write(lambda connection, text=statement: connection.execute(text))
+
     with monkeypatch.context() as patch:
         patch.setattr(schema, "migrations", lambda database: before)
         old = Catalogue.open(folders.catalogue)
         old.write(lambda connection: connection.execute("CREATE TABLE presented (state, image)"))
-        old.write(lambda connection: add_columns(connection, later))
+        alter(old, "ADD COLUMN {} INTEGER")
         arrive(old, folders, STATE)
         old.write(lambda connection: connection.execute("UPDATE instances SET picture = 'none'"))
         old.write(lambda connection: connection.execute("DROP TABLE presented"))
-        old.write(lambda connection: drop_columns(connection, later))
+        alter(old, "DROP COLUMN {}")
         old.close()
     newer = Catalogue.open(folders.catalogue)
     assert states(newer) == {STATE.instance: ("held", "queued")}
