@@ -123,7 +123,11 @@ class Service:
         self._heartbeats = Heartbeats()
         self._rejections: dict[str, float] = {}
         self._rendering = Rendering.of(
-            self.catalogue, self._folders, settings.images, settings.masks
+            self.catalogue,
+            self._folders,
+            settings.images,
+            settings.masks,
+            receiving=lambda: self._intake.running,
         )
         self._storage = Storage(
             self._folders,

@@ -67,6 +67,11 @@ class Intake:
         """Whether the service is stopping: running stores end, new ones are refused."""
         return self._stopping
 
+    @property
+    def running(self) -> int:
+        """How many stores are running."""
+        return self._running
+
     def enter(self) -> None:
         """Count a store that begins."""
         with self._changed:

@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.files import Folders
@@ -29,12 +29,20 @@ STALLED_AFTER = 300.0
 PAUSE_WHEN_UNWRITABLE = 5.0
 """Seconds to wait before what could not be registered is rendered again."""
 
+GIVES_WAY_FOR = 2.0
+"""Seconds for which pictures wait at most while receiving needs every processor: a PACS waits for
+an answer, pictures do not."""
+
 _GATHER = 0.02
 _MEGAPIXEL = 1_000_000
 
 
 class Rendering:
-    """Keeps the render pool busy with what the catalogue has queued."""
+    """Keeps the render pool busy with what the catalogue has queued.
+
+    `receiving` tells how many instances are arriving now. Workers are the last to get a processor,
+    and still slow down whoever uses the others: memory and disk are shared, and often the cores.
+    """
 
     def __init__(
         self,
@@ -43,16 +51,20 @@ class Rendering:
         encoding: Encoding,
         images: Images,
         masks: tuple[Mask, ...] = (),
+        receiving: Callable[[], int] = lambda: 0,
     ) -> None:
         self._catalogue = catalogue
+        self._receiving = receiving
+        self._processors = os.cpu_count() or 1
         self._in_flight: set[tuple[int, int]] = set()
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = False
         self._waits_until = 0.0
+        self._submitted_at = 0.0
         self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
         self._pool = RenderPool(
-            images.workers or os.cpu_count() or 1,
+            images.workers or self._processors,
             encoding,
             folders,
             self._finished,
@@ -70,11 +82,16 @@ class Rendering:
 
     @classmethod
     def of(
-        cls, catalogue: Catalogue, folders: Folders, images: Images, masks: tuple[Mask, ...] = ()
+        cls,
+        catalogue: Catalogue,
+        folders: Folders,
+        images: Images,
+        masks: tuple[Mask, ...] = (),
+        receiving: Callable[[], int] = lambda: 0,
     ) -> "Rendering":
         """Return the rendering that the settings describe."""
         encoding = Encoding(images.format, images.quality, images.animation)
-        return cls(catalogue, folders, encoding, images, masks)
+        return cls(catalogue, folders, encoding, images, masks, receiving)
 
     def start(self) -> None:
         """Start to render what is queued."""
@@ -115,7 +132,7 @@ class Rendering:
 
     def _submit_queued(self) -> None:
         capacity = self._pool.capacity
-        if not capacity or self._stopping or time.monotonic() < self._waits_until:
+        if not capacity or self._stopping or self._waits(time.monotonic()):
             return
         with self._lock:
             limit = capacity + len(self._in_flight)
@@ -126,7 +143,15 @@ class Rendering:
             return
         jobs = self._claim(queued, capacity)
         if jobs:
+            self._submitted_at = time.monotonic()
             self._pool.submit(jobs)
+
+    def _waits(self, now: float) -> bool:
+        """Whether nothing is to be rendered now: it failed just now, or receiving goes first."""
+        if now < self._waits_until:
+            return True
+        crowded = self._receiving() >= self._processors
+        return crowded and now < self._submitted_at + GIVES_WAY_FOR
 
     def _claim(self, queued: Sequence[RenderJob], capacity: int) -> list[RenderJob]:
         with self._lock:

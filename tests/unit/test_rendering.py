@@ -170,6 +170,34 @@ def test_waking_it_is_faster_than_waiting(
     soon(lambda: pool.pending)
 
 
+def test_receiving_on_every_processor_goes_first(
+    catalogue: FakeCatalogue, rendering: Rendering, pool: FakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GIVES_WAY_FOR", 60)
+    rendering._processors, arriving = 2, 2
+    rendering._receiving = lambda: arriving
+    catalogue.queue = [job(1)]
+    rendering.start()
+    soon(lambda: pool.submitted == [job(1)])
+    catalogue.queue = [job(1), job(2)]
+    time.sleep(0.3)
+    assert pool.submitted == [job(1)]
+    arriving = 1
+    soon(lambda: pool.submitted == [job(1), job(2)])
+
+
+def test_receiving_does_not_go_first_for_ever(
+    catalogue: FakeCatalogue, rendering: Rendering, pool: FakePool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "GIVES_WAY_FOR", 0.3)
+    rendering._receiving = lambda: 1000
+    catalogue.queue = [job(1)]
+    rendering.start()
+    soon(lambda: pool.submitted == [job(1)])
+    catalogue.queue = [job(1), job(2)]
+    soon(lambda: pool.submitted == [job(1), job(2)])
+
+
 def test_what_cannot_be_registered_is_made_again_after_a_pause(
     catalogue: FakeCatalogue, rendering: Rendering, pool: FakePool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
