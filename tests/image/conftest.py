@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.image.figures import Figures
-from tests.image.hardware import architecture, hardware
+from tests.image.hardware import architecture, hardware, image_name, own_kernel
 from tests.image.patience import START_WITHIN
 from tools.imaging.build import Build, build
 from tools.imaging.cache import cache_from_environment
@@ -32,7 +32,7 @@ NewMachine = Callable[[Hardware], Machine]
 @pytest.fixture(scope="session")
 def figures() -> Figures:
     """What was measured, kept in build/image-amd64.json, say."""
-    return Figures(BUILD / f"image-{architecture().debian}.json")
+    return Figures(BUILD / f"{image_name()}.json")
 
 
 @pytest.fixture(scope="session")
@@ -45,8 +45,8 @@ def image(figures: Figures) -> Build:
         mirror()
     except ProgramAbsent as absent:
         pytest.skip(str(absent))
-    folder = BUILD / f"image-{architecture().debian}"
-    made = build(architecture(), folder, cache_from_environment(), print)
+    cache, kernel = cache_from_environment(), own_kernel()
+    made = build(architecture(), BUILD / image_name(), cache, print, kernel=kernel)
     figures.note("sizes in bytes", made.sizes)
     return made
 

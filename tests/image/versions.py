@@ -6,13 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from random import Random
 
+from tests.image.hardware import own_kernel
 from tools.imaging.architecture import AMD64
 from tools.imaging.boot_guard import SuiteBootGuard
-from tools.imaging.build import Build
+from tools.imaging.build import Build, kernel_of
 from tools.imaging.bundle import KEYS, Content, SuiteRauc, make_bundle
 from tools.imaging.cache import cache_from_environment
 from tools.imaging.disk import DiskMaker
-from tools.imaging.kernel import debian_kernel
 from tools.imaging.keys import Identity, Keys, make_signer
 from tools.imaging.layout import read_layout
 from tools.imaging.programs import need, run
@@ -120,7 +120,7 @@ class Versions:
         guard = SuiteBootGuard(tree / "boot-guard", AMD64, cache)
         maker = DiskMaker(parts, read_layout(), AMD64, guard, version.time)
         verity = maker.verified(maker.squashed(tree / "root"))
-        maker.boot(verity, debian_kernel(cache, AMD64))
+        maker.boot(verity, kernel_of(cache, AMD64, own_kernel()))
         if change is flip_a_byte:
             _flip_root_inode(parts / "root.verity")
         content = replace(

@@ -23,6 +23,12 @@ def main() -> int:
         "--keyring", type=Path, metavar="PEM", help="whose updates it takes (default: this one's)"
     )
     parser.add_argument(
+        "--kernel",
+        type=Path,
+        metavar="FILE",
+        help="our own (default: Debian's)",
+    )
+    parser.add_argument(
         "--weigh", action="store_true", help="print what is in it and what that weighs"
     )
     options = parser.parse_args()
@@ -30,7 +36,7 @@ def main() -> int:
     begun = time.monotonic()
     try:
         architecture, cache = ARCHITECTURES[options.arch], cache_from_environment()
-        made = build(architecture, folder, cache, _say, options.keyring)
+        made = build(architecture, folder, cache, _say, options.keyring, options.kernel)
         print(f"{made.disk}: made in {time.monotonic() - begun:.0f} s", file=sys.stderr)
         if options.weigh:
             root = made.disk.with_name("root.verity")

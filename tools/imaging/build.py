@@ -13,7 +13,7 @@ from tools.imaging.bundle import KEYS
 from tools.imaging.cache import Cache, alone, digest
 from tools.imaging.description import NAME, PARTS, Description
 from tools.imaging.disk import DiskMaker
-from tools.imaging.kernel import debian_kernel
+from tools.imaging.kernel import Kernel, OwnKernel, debian_kernel
 from tools.imaging.keys import Keys
 from tools.imaging.layout import read_layout
 from tools.imaging.programs import ImageFailed
@@ -42,25 +42,36 @@ def build(
     cache: Cache,
     say: Callable[[str], None],
     keyring: Path | None = None,
+    kernel: Path | None = None,
 ) -> Build:
     """Make an image in `folder`: `disk.img`, its parts, and `image.json`, which describes it.
 
     Boxes of it take updates of those who are certified by `keyring`; without one, of whoever has
-    the keys of this checkout. If it is there already, made of the same content, it stays. Raises
-    ImageFailed; an image that was there before then stays as well.
+    the keys of this checkout. `kernel` is our own; without one, it is Debian's. If the image is
+    there already, made of the same content, it stays. Raises ImageFailed; an image that was there
+    before then stays as well.
     """
     version = version_here()
     keyring = keyring or Keys(KEYS).made().authority.certificate
-    made_of = digest((architecture.debian, version.os_release(), keyring.read_bytes(), *_content()))
+    own = kernel.read_bytes() if kernel else b""
+    given = (architecture.debian, version.os_release(), keyring.read_bytes(), own)
+    made_of = digest((*given, *_content()))
     folder.parent.mkdir(parents=True, exist_ok=True)
     with alone(folder.with_name(f"{folder.name}.lock")):
         if _made_of(folder) != made_of:
             with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".image-") as making:
                 userland = Userland(cache, architecture, keyring)
-                parts, root_hash = _parts(Path(making), userland, version, say)
+                say("the kernel")
+                chosen = kernel_of(userland.cache, architecture, kernel)
+                parts, root_hash = _parts(Path(making), userland, chosen, version, say)
                 Description.of(parts, version, architecture, root_hash, made_of).write(parts)
                 _replace(folder, parts)
         return Build(folder / "disk.img", Description.read(folder).sizes)
+
+
+def kernel_of(cache: Cache, architecture: Architecture, own: Path | None) -> Kernel:
+    """The kernel of an image: our own where there is one, else Debian's."""
+    return OwnKernel(own) if own else debian_kernel(cache, architecture)
 
 
 def _content() -> Iterator[bytes]:
@@ -76,12 +87,14 @@ def _content() -> Iterator[bytes]:
 
 
 def _parts(
-    making: Path, userland: Userland, version: Version, say: Callable[[str], None]
+    making: Path,
+    userland: Userland,
+    kernel: Kernel,
+    version: Version,
+    say: Callable[[str], None],
 ) -> tuple[Path, str]:
     """A new folder with the disk and the files it is made of; and the hash of the root."""
     cache, architecture = userland.cache, userland.architecture
-    say("the kernel")
-    kernel = debian_kernel(cache, architecture)
     say("the root file system (the first time: packages, and Pillow-SIMD compiled)")
     root = making / "tree" / "root"
     root.mkdir(parents=True)

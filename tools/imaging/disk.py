@@ -8,11 +8,11 @@ import re
 import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from appliance.updates.slots import BOOT_STATE, LABEL, NO_LABEL, SLOTS, Slot
 from tools.imaging.architecture import Architecture
 from tools.imaging.boot_guard import BootGuard
+from tools.imaging.kernel import Kernel
 from tools.imaging.layout import Layout, Partition
 from tools.imaging.programs import ImageFailed, need, run
 
@@ -53,17 +53,6 @@ class Verity:
         return f'dm-mod.create="netty-root,,,ro,{target}" dm-mod.waitfor=PARTLABEL={label}'
 
 
-class BootKernel(Protocol):
-    """The kernel of a disk."""
-
-    @property
-    def image(self) -> Path:
-        """The kernel itself."""
-
-    def initramfs(self) -> bytes | None:
-        """What finds the root for it; None: it finds its root itself."""
-
-
 @dataclass(frozen=True, slots=True)
 class DiskMaker:
     """Makes the files of one disk in `folder`."""
@@ -75,13 +64,13 @@ class DiskMaker:
     time: int
     """The date of everything, in seconds since 1970."""
 
-    def make(self, root: Path, kernel: BootKernel) -> Verity:
+    def make(self, root: Path, kernel: Kernel) -> Verity:
         """Make the whole disk of a root file system and a kernel; slot b stays empty."""
         verity = self.verified(self.squashed(root))
         self.disk(verity, kernel)
         return verity
 
-    def disk(self, verity: Verity, kernel: BootKernel) -> None:
+    def disk(self, verity: Verity, kernel: Kernel) -> None:
         """Make the whole disk of `root.verity` and a kernel; slot b stays empty."""
         kernels = self.boot(verity, kernel)
         first, second = Slot("a"), Slot("b")
@@ -94,7 +83,7 @@ class DiskMaker:
             self._ext4(self.layout.partition(name))
         self._disk()
 
-    def boot(self, verity: Verity, kernel: BootKernel) -> dict[str, Path]:
+    def boot(self, verity: Verity, kernel: Kernel) -> dict[str, Path]:
         """Make `boot.vfat`, the boot partition that an update brings, and return its kernels.
 
         It fits both slots. Who puts it into one writes label and state over, where they are.
@@ -132,7 +121,7 @@ class DiskMaker:
             raise ImageFailed(f"veritysetup gave no root hash: {said}")
         return Verity(blocks=blocks, root_hash=found[1])
 
-    def _initramfs(self, kernel: BootKernel) -> Path | None:
+    def _initramfs(self, kernel: Kernel) -> Path | None:
         content = kernel.initramfs()
         if content is None:
             return None
@@ -141,7 +130,7 @@ class DiskMaker:
         return initramfs
 
     def _unified_kernel(
-        self, kernel: BootKernel, initramfs: Path | None, verity: Verity, slot: Slot
+        self, kernel: Kernel, initramfs: Path | None, verity: Verity, slot: Slot
     ) -> Path:
         command_line = " ".join(
             [

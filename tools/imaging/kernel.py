@@ -1,8 +1,9 @@
-"""Debian's kernel, the modules that a box may need, and the small initramfs that finds its root.
+"""The kernel of an image: Debian's, with the modules that a box may need, or our own.
 
-Debian's kernel has device mapper, verity and disks as modules; so an initramfs does for it what
-our own kernel does by itself: set up the root from `dm-mod.create=` on the command line. The
-command line is therefore the same for both.
+Ours, of the configuration in `buildroot/board`, has no modules and finds the root itself. Debian's
+has device mapper, verity and disks as modules; so an initramfs does for it what ours does by
+itself: set up the root from `dm-mod.create=` on the command line. The command line is therefore the
+same for both.
 """
 
 import lzma
@@ -11,6 +12,7 @@ import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from tools.imaging.architecture import AMD64, Architecture
 from tools.imaging.cache import Cache
@@ -52,9 +54,38 @@ MODULES = (
 """All that the image holds, by name; what these need in turn comes with them."""
 
 
+class Kernel(Protocol):
+    """The kernel of an image."""
+
+    @property
+    def image(self) -> Path:
+        """The kernel itself."""
+
+    @property
+    def modules(self) -> Path | None:
+        """What belongs into /usr/lib/modules."""
+
+    def initramfs(self) -> bytes | None:
+        """What finds the root for it; None: it finds its root itself."""
+
+
 @dataclass(frozen=True, slots=True)
-class Kernel:
-    """A kernel, unpacked: `vmlinuz`, `modules/VERSION` and the programs of its initramfs."""
+class OwnKernel:
+    """The kernel that Buildroot makes, as `make bzImage` or `make Image` leaves it."""
+
+    image: Path
+
+    @property
+    def modules(self) -> None:
+        """None are needed: all is built in."""
+
+    def initramfs(self) -> None:
+        """None is needed."""
+
+
+@dataclass(frozen=True, slots=True)
+class DebianKernel:
+    """Debian's, unpacked: `vmlinuz`, `modules/VERSION` and the programs of its initramfs."""
 
     folder: Path
 
@@ -84,7 +115,7 @@ class Kernel:
         return archive.finish()
 
 
-def debian_kernel(cache: Cache, architecture: Architecture) -> Kernel:
+def debian_kernel(cache: Cache, architecture: Architecture) -> DebianKernel:
     """Debian's kernel for that processor."""
     packages = (architecture.kernel, "busybox-static", "dmsetup", "kmod")
     tar = unpacked(cache, "kernel", architecture, packages)
@@ -98,7 +129,7 @@ def debian_kernel(cache: Cache, architecture: Architecture) -> Kernel:
         _choose_programs(tree, folder / "initramfs")
 
     parts: list[str | bytes] = [tar.name, Path(__file__).read_bytes()]
-    return Kernel(cache.get(f"chosen-kernel-{architecture.debian}", parts, make))
+    return DebianKernel(cache.get(f"chosen-kernel-{architecture.debian}", parts, make))
 
 
 def _choose_modules(cache: Cache, tree: Path, folder: Path, version: str) -> None:

@@ -85,14 +85,15 @@ class Userland:
         def make(tar: Path) -> None:
             root = unpack(debian, tar.with_name("root"))
             _configure(root)
-            shutil.copytree(kernel.modules, root / "usr/lib/modules", symlinks=True)
+            if kernel.modules:
+                shutil.copytree(kernel.modules, root / "usr/lib/modules", symlinks=True)
             shutil.copytree(site, root / DIST_PACKAGES, symlinks=True, dirs_exist_ok=True)
             native = Native(unpack(self._debian(AMD64), tar.with_name("native")))
             _compile(native, root, f"usr/lib/python{PYTHON}", DIST_PACKAGES)
             run("tar", "--create", "--file", tar, "--directory", root, ".")
 
-        recipe = Path(__file__).read_bytes()
-        parts: list[str | bytes] = [debian.name, site.name, kernel.folder.name, recipe]
+        modules = kernel.modules.parent.name if kernel.modules else "no modules"
+        parts: list[str | bytes] = [debian.name, site.name, modules, Path(__file__).read_bytes()]
         return self.cache.get(f"base-{self.architecture.debian}.tar", parts, make)
 
 

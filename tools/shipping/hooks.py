@@ -12,7 +12,6 @@ import shlex
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from tools.imaging.architecture import ARCHITECTURES, Architecture
@@ -20,6 +19,7 @@ from tools.imaging.boot_guard import BuiltBootGuard
 from tools.imaging.bundle import KEYS
 from tools.imaging.description import Description
 from tools.imaging.disk import DiskMaker
+from tools.imaging.kernel import OwnKernel
 from tools.imaging.keys import Keys
 from tools.imaging.layout import read_layout
 from tools.imaging.programs import ImageFailed
@@ -105,16 +105,6 @@ def users_table(sysusers: Iterable[str]) -> str:
     return "\n".join([*table, ""])
 
 
-@dataclass(frozen=True, slots=True)
-class BuiltKernel:
-    """Our own kernel, which finds the verified root itself."""
-
-    image: Path
-
-    def initramfs(self) -> None:
-        """None is needed."""
-
-
 _KERNELS = {"x86_64": "bzImage", "aarch64": "Image"}
 """What Buildroot calls the kernel of each processor."""
 
@@ -135,7 +125,7 @@ def make_disk(images: Path, architecture: Architecture, version: Version) -> Pat
     guard = BuiltBootGuard(images / "efibootguard", architecture)
     maker = DiskMaker(folder, read_layout(), architecture, guard, version.time)
     verity = maker.verified(root)
-    maker.disk(verity, BuiltKernel(images / _KERNELS[architecture.machine]))
+    maker.disk(verity, OwnKernel(images / _KERNELS[architecture.machine]))
     Description.of(folder, version, architecture, verity.root_hash).write(folder)
     return folder
 
