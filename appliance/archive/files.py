@@ -211,7 +211,7 @@ class PendingFile:
         self.discard()
 
     def _write_some(self, buffers: Sequence[Buffer]) -> None:
-        expected = sum(_bytes(buffer) for buffer in buffers)
+        expected = sum(map(_bytes, buffers))
         written = os.writev(self._descriptor, buffers)
         self.size += written
         while written < expected:

@@ -134,6 +134,8 @@ class StoreReader:
         if not connection.unread and not connection.fill():
             raise ConnectionError("the peer closed the connection")
         while self._in_message or connection.unread:
+            if self._request is not None and self._take_fragments(self._request.context_id):
+                continue
             self._need(1)
             if connection.buffer[connection.start] != P_DATA_TF:
                 self._abandon()
@@ -164,6 +166,27 @@ class StoreReader:
                 self._take_command(context_id, control, item - 2)
             else:
                 self._take_data(context_id, control, item - 2)
+
+    def _take_fragments(self, expected: int) -> bool:
+        """Take the PDUs that were read ahead whole and hold one fragment of the dataset each.
+
+        Nearly all PDUs are such; False if the next one is not.
+        """
+        connection, pending = self._socket, self._pending
+        buffer, view, end = connection.buffer, connection.view, connection.end
+        start = first = connection.start
+        while end - start >= 12:
+            kind, length, item, context_id, control = _FRAGMENT_HEAD.unpack_from(buffer, start)
+            stop = start + 6 + length
+            plain = kind == P_DATA_TF and item == length - 4 >= 2 and context_id == expected
+            if not plain or stop > end or control not in (0, _LAST):
+                break
+            pending.append(view[start + 12 : stop])
+            connection.start = start = stop
+            if control:
+                self._finish()
+                return True
+        return start > first
 
     def _need(self, count: int) -> None:
         connection = self._socket
@@ -301,6 +324,8 @@ class StoreReader:
 
 
 _VALUE_HEAD = struct.Struct(">IBB")
+_FRAGMENT_HEAD = struct.Struct(">BxIIBB")
+"""Of a P-DATA-TF PDU with one presentation data value (PS3.8 Tables 9-22 and 9-23)."""
 
 
 def parse_command(data: bytes) -> dict[int, bytes]:

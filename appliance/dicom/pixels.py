@@ -4,6 +4,7 @@ The pixels of a large instance never stand in memory; they pass from the socket 
 follows them (padding, signatures) is told apart here (PS3.5 Section 7.5, Annex A.4).
 """
 
+from collections.abc import Sequence
 from typing import Literal
 
 from appliance.images.deidentify import Encoding
@@ -56,6 +57,17 @@ class PixelElement:
         if position < len(view) and len(self._trailing) < 4:
             self._trailing += view[position : position + 4 - len(self._trailing)]
         return view[:position]
+
+    def feed_all(self, views: Sequence[memoryview]) -> Sequence[memoryview]:
+        """Return the parts of `views`, in order, that belong to the element.
+
+        Raises BrokenPixelData.
+        """
+        size = sum(map(len, views))
+        if size < self._left:
+            self._left -= size
+            return views
+        return [part for part in map(self.feed, views) if part]
 
     @property
     def unexpected_trailer(self) -> bool:

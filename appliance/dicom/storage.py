@@ -325,7 +325,7 @@ class InstanceReception:
         if self._file is None or self._pixels is None:
             return
         try:
-            kept = self._masked([part for part in map(self._pixels.feed, views) if part])
+            kept = self._masked(self._pixels.feed_all(views))
             self._storage.space.take(sum(map(len, kept)))
             self._file.write(kept)
         except BrokenPixelData as error:
@@ -333,7 +333,7 @@ class InstanceReception:
         except (OutOfSpace, OSError) as error:
             raise _out_of_resources(error) from None
 
-    def _masked(self, parts: list[memoryview]) -> Sequence[Buffer]:
+    def _masked(self, parts: Sequence[memoryview]) -> Sequence[Buffer]:
         """What is written of these parts of the pixel data, and of what waited for them."""
         if self._passing is None or self._pixels is None:
             return parts

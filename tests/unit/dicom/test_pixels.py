@@ -125,3 +125,17 @@ def test_four_gigabytes_are_followed_without_being_held() -> None:
         assert len(pixels.feed(piece[:step])) == step
         left -= step
     assert pixels.ended
+
+
+@given(st.sampled_from(sorted(ELEMENTS)), st.data())
+def test_views_that_come_together_are_told_apart_alike(name: str, data: st.DataObject) -> None:
+    encoding, element = ELEMENTS[name]
+    whole = memoryview(element + OTHER)
+    cuts = sorted(data.draw(st.sets(st.integers(1, len(whole) - 1))))
+    views = [whole[begin:end] for begin, end in pairwise([0, *cuts, len(whole)])]
+    together = data.draw(st.integers(1, len(views)))
+    pixels = PixelElement(encoding)
+    kept = b""
+    for first in range(0, len(views), together):
+        kept += b"".join(pixels.feed_all(views[first : first + together]))
+    assert (kept, pixels.ended, pixels.unexpected_trailer) == (element, True, True)
