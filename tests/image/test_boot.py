@@ -8,6 +8,7 @@ from tests.image.figures import Figures
 from tests.image.hardware import hardware
 from tests.image.patience import START_WITHIN
 from tools.imaging.build import Build
+from tools.imaging.description import Description
 from tools.imaging.layout import MIB, read_layout
 from tools.imaging.machine import Machine
 
@@ -30,13 +31,14 @@ def test_units_wait_for_each_other_without_a_cycle(box: Machine) -> None:
     assert re.search("ordering cycle on|Found ordering cycle", said) is None
 
 
-def test_root_is_verified(box: Machine) -> None:
+def test_root_is_verified(box: Machine, image: Build) -> None:
     source, kind, options = words(box.run("findmnt --noheadings -o SOURCE,FSTYPE,OPTIONS /"))
     assert (source, kind) == ("/dev/dm-0", "squashfs")
     assert "ro" in options.split(",")
     assert box.run("cat /sys/block/dm-0/dm/name") == "netty-root"
-    # A device-mapper device of another kind would have no verity in its UUID or its users.
-    assert "dm_verity" in box.run("cat /proc/modules")
+    (table,) = re.findall(r'dm-mod\.create="netty-root,([^"]*)"', box.run("cat /proc/cmdline"))
+    root_hash = Description.read(image.disk.parent).root_hash
+    assert re.search(rf" verity 1 .* sha256 {root_hash} .* panic_on_corruption$", table)
 
 
 def test_state_and_data_are_mounted_so_that_damage_stays_small(box: Machine) -> None:

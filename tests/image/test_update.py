@@ -104,6 +104,8 @@ class UpdatingSite:
     def give(self, bundle: Path) -> Mapping[str, Any]:
         """Plug a stick with a good bundle in, wait until the box restarts, and pull it."""
         stick = self.stick({"netty": bundle})
+        # The version before may have restarted it, and nobody waited for that.
+        self.machine.catch_up()
         self.machine.plug(stick)
         self.machine.wait(r"reboot: Restarting system", TRIAL_WITHIN)
         self.machine.unplug()

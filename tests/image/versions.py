@@ -79,7 +79,8 @@ def with_a_panic(root: Path) -> None:
 
 
 def flip_a_byte(root: Path) -> None:
-    """Nothing in the tree: the root is damaged when its hashes are made."""
+    """Another version, which is damaged when its hashes are made."""
+    (root / "usr/lib/netty/damaged").touch()
 
 
 BAD: dict[str, Change] = {

@@ -11,7 +11,7 @@ from tools.imaging.architecture import Architecture
 from tools.imaging.boot_guard import SuiteBootGuard
 from tools.imaging.bundle import KEYS
 from tools.imaging.cache import Cache, alone, digest
-from tools.imaging.description import NAME, PARTS, Description
+from tools.imaging.description import NAME, Description
 from tools.imaging.disk import DiskMaker
 from tools.imaging.kernel import Kernel, OwnKernel, debian_kernel
 from tools.imaging.keys import Keys
@@ -119,5 +119,5 @@ def _replace(folder: Path, parts: Path) -> None:
     """Put the new image in the old one's place. The description comes last and makes it whole."""
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
-    for name in (*PARTS, NAME):
+    for name in (*Description.read(parts).sizes, NAME):
         (parts / name).rename(folder / name)

@@ -183,6 +183,10 @@ class Machine:
         self._read_to = line.number + 1
         return line, found
 
+    def catch_up(self) -> None:
+        """Pass over what the console has said: `wait` waits for what comes from now on."""
+        self._read_to = self.console.count
+
     def run(self, command: str, within: float = 300, *, check: bool = True) -> str:
         """Run a command in the root shell of the box and return what it printed.
 
