@@ -61,7 +61,7 @@ class Rendering:
         self._woken = threading.Event()
         self._stopping = False
         self._waits_until = 0.0
-        self._submitted_at = 0.0
+        self._gives_way_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="rendering", daemon=True)
         self._pool = RenderPool(
             images.workers or self._processors,
@@ -143,15 +143,22 @@ class Rendering:
             return
         jobs = self._claim(queued, capacity)
         if jobs:
-            self._submitted_at = time.monotonic()
             self._pool.submit(jobs)
 
     def _waits(self, now: float) -> bool:
         """Whether nothing is to be rendered now: it failed just now, or receiving goes first."""
         if now < self._waits_until:
             return True
-        crowded = self._receiving() >= self._processors
-        return crowded and now < self._submitted_at + GIVES_WAY_FOR
+        if self._receiving() < self._processors:
+            self._gives_way_since = None
+            return False
+        # From the first picture on: starting the workers costs more than what they then do.
+        if self._gives_way_since is None:
+            self._gives_way_since = now
+        if now < self._gives_way_since + GIVES_WAY_FOR:
+            return True
+        self._gives_way_since = None
+        return False
 
     def _claim(self, queued: Sequence[RenderJob], capacity: int) -> list[RenderJob]:
         with self._lock:
