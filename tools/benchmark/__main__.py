@@ -46,9 +46,12 @@ def measure(options: argparse.Namespace) -> int:
         pdu=options.pdu,
     )
     rows: list[Row] = []
-    for name in options.only or MEASUREMENTS:
-        print(f"{name} …", file=sys.stderr, flush=True)
-        rows += MEASUREMENTS[name](bench)
+    try:
+        for name in options.only or MEASUREMENTS:
+            print(f"{name} …", file=sys.stderr, flush=True)
+            rows += MEASUREMENTS[name](bench)
+    finally:
+        bench.tidy()
     results = {"machine": machine, "runs": bench.runs, "pdu": bench.pdu, "images": bench.images}
     results["rows"] = [row.record() for row in rows]
     options.results.parent.mkdir(parents=True, exist_ok=True)
