@@ -11,14 +11,14 @@ PYTHON_PILLOW_SIMD_SETUP_TYPE = setuptools
 PYTHON_PILLOW_SIMD_LICENSE = MIT-CMU
 PYTHON_PILLOW_SIMD_LICENSE_FILES = LICENSE
 PYTHON_PILLOW_SIMD_DEPENDENCIES = \
-	host-pkgconf jpeg lcms2 openjpeg python-pybind webp zlib
+	freetype host-pkgconf jpeg lcms2 openjpeg python-pybind webp zlib
 
 # python-pybind brings its headers without the metadata that a check of build
 # dependencies looks for; "enable" stops the build where a library is missing.
 PYTHON_PILLOW_SIMD_BUILD_OPTS = \
 	--skip-dependency-check \
 	-Cplatform-guessing=disable \
-	-Cfreetype=disable \
+	-Cfreetype=enable \
 	-Cimagequant=disable \
 	-Cjpeg2000=enable \
 	-Cjpeg=enable \

@@ -92,6 +92,16 @@ def test_the_appliance_selects_all_that_the_project_needs() -> None:
         assert chosen, name
 
 
+def test_every_board_has_the_libraries_that_pictures_are_made_with() -> None:
+    """Buildroot's Pillow takes those that are chosen, and is built without the others."""
+    simd = (TREE / "package/python-pillow-simd/Config.in").read_text()
+    libraries = set(re.findall(r"^\tselect (BR2_PACKAGE_(?!PYTHON)\w+)$", simd, re.MULTILINE))
+    assert len(libraries) > 5
+    everywhere = (TREE / "package/netty-appliance/Config.in").read_text()
+    for library in libraries:
+        assert re.search(rf"^\tselect {library} # runtime", everywhere, re.MULTILINE), library
+
+
 @pytest.mark.parametrize("board", BOARDS)
 def test_a_box_is_reproducible_read_only_and_has_no_login(board: str) -> None:
     chosen = settings(board)
@@ -99,6 +109,7 @@ def test_a_box_is_reproducible_read_only_and_has_no_login(board: str) -> None:
         *("REPRODUCIBLE", "DOWNLOAD_FORCE_CHECK_HASHES", "INIT_SYSTEMD", "INIT_SYSTEMD_VAR_NONE"),
         *("TARGET_ROOTFS_SQUASHFS4_ZSTD", "PACKAGE_NETTY_APPLIANCE", "PACKAGE_EFIBOOTGUARD"),
         *("PACKAGE_RAUC_STREAMING", "PACKAGE_RAUC_HAWKBIT_UPDATER", "PACKAGE_NFTABLES"),
+        *("PACKAGE_LIBSECCOMP", "PACKAGE_SYSTEMD_RANDOMSEED"),
     ):
         assert chosen[f"BR2_{symbol}"] == "y", symbol
     for symbol in ("ENABLE_ROOT_LOGIN", "GENERIC_GETTY", "GENERIC_REMOUNT_ROOTFS_RW"):
