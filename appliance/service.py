@@ -348,6 +348,8 @@ class Service:
             except (CatalogueFailed, RequestsFailed, OSError) as error:
                 if not self._stopped.is_set():
                     LOGGER.warning("housekeeping waits: %s", error)
+            except Exception:  # What one instance brought about must not end the care of all.
+                LOGGER.exception("housekeeping waits")
             self._stopped.wait(HOUSEKEEPING_EVERY)
 
     def _describe_series(self) -> None:

@@ -131,7 +131,7 @@ class Committer:
         After its transaction, and before any later change, `afterwards` is called with the result;
         what it does is no part of the transaction.
 
-        An exception of the closure itself, if it is none of SQLite's, is raised as it is. Raises
+        An exception of the closure itself, if it is not of the database, is raised as it is. Raises
         `CatalogueFailed` for everything else that keeps the change from becoming durable.
         """
         change = _Change(closure, afterwards)
@@ -296,7 +296,8 @@ def _is_of_the_change(error: BaseException) -> bool:
 
 def _told(error: BaseException) -> BaseException:
     """A new exception for a caller: several callers may raise the same one at the same time."""
-    if isinstance(error, sqlite3.Error):
+    # OverflowError: a number that no column can hold.
+    if isinstance(error, sqlite3.Error | OverflowError):
         told = CatalogueFailed(f"the catalogue was not written: {error}")
     elif isinstance(error, CatalogueFailed):
         told = CatalogueFailed(*error.args)

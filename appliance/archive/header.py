@@ -14,7 +14,7 @@ from pydicom.uid import DeflatedExplicitVRLittleEndian
 from pydicom.valuerep import PersonName
 
 from appliance.archive.attributes import Described, SeriesAttributes, StudyAttributes
-from appliance.archive.records import PixelForm, StoredInstance
+from appliance.archive.records import PixelForm, StoredInstance, whole_number
 
 _LONGEST: Final = 256
 """Characters of one value; more than any of these VRs may have."""
@@ -64,14 +64,14 @@ def read_instance(path: Path, study: str, series: str, instance: str) -> StoredI
             sop_class=str(dataset.SOPClassUID),
             transfer_syntax=str(dataset.file_meta.TransferSyntaxUID),
             modality=str(dataset.get("Modality") or ""),
-            instance_number=_integer(dataset, "InstanceNumber"),
-            frames=_integer(dataset, "NumberOfFrames") or 1,
+            instance_number=whole_number(dataset.get("InstanceNumber")),
+            frames=max(1, whole_number(dataset.get("NumberOfFrames")) or 1),
             has_pixels=has_pixels,
             bytes=path.stat().st_size,
             remote=None,
             warning=None,
             patient=str(dataset.get("PatientID") or "") or None,
-            pixels=PixelForm(*(_integer(dataset, keyword) for keyword in _PIXELS)),
+            pixels=PixelForm(*(whole_number(dataset.get(keyword)) for keyword in _PIXELS)),
         )
     except OSError:
         raise
@@ -92,14 +92,6 @@ def _read(path: Path) -> tuple[FileDataset, bool]:
         pixels = {"PixelData", "FloatPixelData", "DoubleFloatPixelData"}
         whole = dcmread(file, specific_tags=list(pixels))
         return dataset, any(keyword in whole for keyword in pixels)
-
-
-def _integer(dataset: FileDataset, keyword: str) -> int | None:
-    value: Any = dataset.get(keyword)
-    try:
-        return None if value is None or value == "" else int(value)
-    except (TypeError, ValueError):
-        return None
 
 
 def read_attributes(file: Path) -> Described | None:
@@ -127,6 +119,6 @@ def _text(dataset: Dataset, keyword: str) -> str:
 
 def _number(dataset: Dataset) -> int | None:
     try:
-        return int(dataset["SeriesNumber"].value)
-    except Exception:  # There is none, or several, or something else.
+        return whole_number(dataset["SeriesNumber"].value)
+    except Exception:  # There is none, or one that cannot be understood.
         return None

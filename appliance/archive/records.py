@@ -22,6 +22,21 @@ PRESENTATION_STATES: Final = (GREY_STATE, COLOUR_STATE)
 """The SOP classes of presentation states that are rendered: Grayscale and Color Softcopy."""
 
 
+_LARGEST_WHOLE: Final = 2**31 - 1
+
+
+def whole_number(value: object) -> int | None:
+    """The value of an integer string (VR IS), as bytes, text or a number; None if it is none.
+
+    What goes beyond 32 bits is none (PS3.5 Table 6.2-1): the database could not hold any number.
+    """
+    try:
+        number = int(value)  # type: ignore[call-overload]
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if abs(number) <= _LARGEST_WHOLE else None
+
+
 class CatalogueFailed(Obstacle):
     """A write that is not durable and never will be, or a read that the catalogue cannot answer."""
 

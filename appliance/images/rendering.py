@@ -56,7 +56,7 @@ class Rendering:
         self._catalogue = catalogue
         self._receiving = receiving
         self._processors = os.cpu_count() or 1
-        self._in_flight: set[tuple[int, int]] = set()
+        self._in_flight: set[int] = set()
         self._lock = threading.Lock()
         self._woken = threading.Event()
         self._stopping = False
@@ -161,10 +161,13 @@ class Rendering:
         return False
 
     def _claim(self, queued: Sequence[RenderJob], capacity: int) -> list[RenderJob]:
+        """The next jobs; a newer content of an instance waits for the end of the one before.
+
+        Both have files of the same names, and whoever fails takes his away.
+        """
         with self._lock:
-            jobs = [job for job in queued if (job.key, job.generation) not in self._in_flight]
-            jobs = jobs[:capacity]
-            self._in_flight.update((job.key, job.generation) for job in jobs)
+            jobs = [job for job in queued if job.key not in self._in_flight][:capacity]
+            self._in_flight.update(job.key for job in jobs)
         return jobs
 
     def _finished(self, outcomes: Sequence[RenderOutcome]) -> None:
@@ -173,9 +176,10 @@ class Rendering:
         except CatalogueFailed as error:
             LOGGER.warning("pictures that cannot be registered are made again: %s", error)
             self._waits_until = time.monotonic() + PAUSE_WHEN_UNWRITABLE
+        except Exception:
+            self._waits_until = time.monotonic() + PAUSE_WHEN_UNWRITABLE
+            raise
         finally:
             with self._lock:
-                self._in_flight.difference_update(
-                    (outcome.job.key, outcome.job.generation) for outcome in outcomes
-                )
+                self._in_flight.difference_update(outcome.job.key for outcome in outcomes)
             self._woken.set()

@@ -149,14 +149,18 @@ def test_what_is_queued_is_rendered_once_and_no_more_than_there_is_room_for(
     assert len(pool.submitted) == 8
 
 
-def test_a_newer_content_of_an_instance_is_another_job(
+def test_a_newer_content_of_an_instance_waits_for_the_one_before(
     catalogue: FakeCatalogue, rendering: Rendering, pool: FakePool
 ) -> None:
     catalogue.queue = [job(1)]
     rendering.start()
     soon(lambda: pool.pending)
-    catalogue.queue = [job(1, generation=1)]
-    soon(lambda: job(1, generation=1) in pool.pending)
+    catalogue.queue = [job(1, generation=1), job(2)]
+    rendering.wake()
+    soon(lambda: job(2) in pool.pending)
+    assert pool.pending == [job(1), job(2)]
+    pool.finish()
+    soon(lambda: pool.pending == [job(1, generation=1)])
 
 
 def test_waking_it_is_faster_than_waiting(

@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from appliance.archive.records import whole_number
 from appliance.images.deidentify import actions as act
 from appliance.images.deidentify import character_sets
 from appliance.images.deidentify.basic import basic
@@ -195,10 +196,7 @@ def _text(values: dict[int, bytes], tag: int) -> str:
 
 
 def _integer(values: dict[int, bytes], tag: int) -> int | None:
-    try:
-        return int(values.get(tag, b"").strip(b" \0"))
-    except ValueError:
-        return None
+    return whole_number(values.get(tag, b"").strip(b" \0"))
 
 
 def _short(values: dict[int, bytes], tag: int, order: Literal["little", "big"]) -> int | None:

@@ -4,9 +4,10 @@ What is refused leaves nothing behind, what is acknowledged is a file and a row.
 """
 
 import errno
+import time
 import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ import pydicom
 import pytest
 from pydicom.dataset import Dataset
 
-from appliance.archive.files import PendingFile
+from appliance.archive.files import Folders, PendingFile
+from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests
 from appliance.dicom.sop_classes import Profile
 from appliance.dicom.statuses import MEANINGS, statuses
@@ -545,3 +547,20 @@ def test_a_storage_that_fails_unexpectedly_ends_the_association_alone(
         assert kept.storage.intake.stop(0.0), "the failed store still counts as running"
         assert "ZeroDivisionError" in caplog.text
         caplog.clear()
+
+
+@pytest.mark.parametrize("keyword", ["InstanceNumber", "NumberOfFrames", "SeriesNumber"])
+def test_a_number_that_no_catalogue_can_hold_is_none(tmp_path: Path, keyword: str) -> None:
+    """The file keeps it; nothing that reads it later may stumble over it."""
+    data = encoded(image(**{keyword: "777777"})).replace(
+        b"\x06\0\0\x00777777", b"\x14\0\0\x0099999999999999999999"
+    )
+    assert b"9999999999" in data
+    with peer(tmp_path, of("broad")) as (kept, sender):
+        assert send(sender, data).status == 0x0000
+        catalogue = kept.storage.catalogue
+        assert catalogue.describe_series(10) == 1
+        (job,) = catalogue.next_renders(10, time.time())
+        assert job.frames == 1
+    with closing(open_recovered(Folders(tmp_path))) as catalogue:
+        assert catalogue.status().instances == 1
