@@ -182,8 +182,7 @@ class Catalogue(CatalogueReader):
 
         `directories`, as `PendingFile.settle` gave them, are fsynced first. Returns True if the
         instance was not held, False if it was. The same instance again leaves one row, with the
-        figures of the newer file; it is rendered again only if its size or its SOP class changed,
-        or its file was not on disk.
+        figures of the newer file, and is rendered again: that masks what is to be masked in it.
 
         Raises `CatalogueFailed`: the instance is not durable, and must not be acknowledged.
         """

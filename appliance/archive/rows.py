@@ -40,7 +40,7 @@ _UPDATE_INSTANCE: Final = (
     "UPDATE instances SET sop_class = ?, transfer_syntax = ?, number = ?, frames = ?, bytes = ?,"
     " remote = ?, warning = ?, stored_at = ?, rows = ?, columns = ?, bits_allocated = ?,"
     " file = ?, picture = ?, reason = ?,"
-    " generation = generation + ? WHERE id = ?"
+    " generation = generation + 1 WHERE id = ?"
 )
 _INSERT_PICTURE: Final = (
     "INSERT INTO pictures (instance, frame, suffix, width, height, bytes) VALUES (?, ?, ?, ?, ?, ?)"
@@ -127,20 +127,17 @@ class Rows:
         identity: tuple[int, str, int],
         described: tuple[object, ...],
     ) -> bool:
-        key, file, picture, reason, size, sop_class = connection.execute(
-            "SELECT id, file, picture, reason, bytes, sop_class FROM instances"
-            " WHERE study = ? AND uid = ? AND series = ?",
-            identity,
+        """The newer file is rendered whatever it holds: text in its pixels is not masked yet."""
+        key, file = connection.execute(
+            "SELECT id, file FROM instances WHERE study = ? AND uid = ? AND series = ?", identity
         ).fetchone()
         if file in ("dropped", "expired"):
             self._assure(instance)
-        renewed = file != "held" or (size, sop_class) != (instance.bytes, instance.sop_class)
-        if renewed:
-            presentations.image_came(connection, identity[0], instance.instance)
-            picture, reason = _first_picture_state(instance, ())
-            if picture == "none":
-                connection.execute("DELETE FROM pictures WHERE instance = ?", (key,))
-        connection.execute(_UPDATE_INSTANCE, (*described, "held", picture, reason, renewed, key))
+        presentations.image_came(connection, identity[0], instance.instance)
+        picture, reason = _first_picture_state(instance, ())
+        if picture == "none":
+            connection.execute("DELETE FROM pictures WHERE instance = ?", (key,))
+        connection.execute(_UPDATE_INSTANCE, (*described, "held", picture, reason, key))
         return bool(file == "missing")
 
     def _assure(self, instance: StoredInstance) -> None:

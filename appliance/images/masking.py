@@ -101,6 +101,7 @@ class Masking:
 
         Until the masked file is whole, it lies in `folder`, or beside the one it replaces.
         """
+        before = _identity(path)
         source = opened(path, limits)
         if source.pixels is None or a.ROWS not in source.attributes:
             return Looked()
@@ -118,6 +119,9 @@ class Masking:
             return Looked(None, frames)
         with PendingFile.create(path, folder) as pending:
             _write(pending, _read(path), frames, blank, padding)
+            if _identity(path) != before:
+                # Its new content waits for its turn, and must not be written over by this one.
+                raise Undecodable("The instance came again while it was being masked.")
             sync_directories(pending.settle())
             return Looked((str(ExplicitVRLittleEndian), pending.size))
 
@@ -138,6 +142,12 @@ class Masking:
         if blank is None and declared and self.hold:
             raise NoPicture(HELD)
         return blank or Blank()
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from the one that takes its name: a new one has another inode."""
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _read(path: Path) -> FileDataset:

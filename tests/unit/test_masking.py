@@ -19,7 +19,14 @@ from pydicom.uid import (
 from appliance.images import masking
 from appliance.images.deidentify.regions import shipped_rules
 from appliance.images.masking import HELD, Masking
-from appliance.images.render import Limits, NoPicture, Renderer, codecs, render_file
+from appliance.images.render import (
+    Limits,
+    NoPicture,
+    Renderer,
+    Undecodable,
+    codecs,
+    render_file,
+)
 from appliance.settings.model import Mask
 
 from .render import made
@@ -301,3 +308,20 @@ def test_frames_that_are_looked_at_are_decoded_once_as_far_as_there_is_room(
     pictures = [picture.pixels for picture in Renderer(Limits()).frames(looked.frames)]
     assert np.array_equal(pictures, expected)
     assert len(counted) == decoded
+
+
+def test_what_came_again_meanwhile_is_not_written_over(tmp_path: Path) -> None:
+    """The newer content was acknowledged; its own turn to be masked comes."""
+    path, newer = tmp_path / "us.dcm", tmp_path / "newer.dcm"
+    made.saved(ultrasound(made.colour(noise(ROWS, COLUMNS, 3))), path)
+    made.saved(ultrasound(made.colour(noise(ROWS, COLUMNS, 3)), InstanceNumber=2), newer)
+    content = newer.read_bytes()
+
+    def arrive() -> None:
+        if newer.exists():
+            newer.rename(path)
+
+    with pytest.raises(Undecodable, match="came again"):
+        Masking().looked(path, Limits(), arrive)
+    assert path.read_bytes() == content
+    assert [file.name for file in tmp_path.iterdir()] == ["us.dcm"]

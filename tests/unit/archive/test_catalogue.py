@@ -105,8 +105,17 @@ def test_the_same_instance_again_is_no_second_row(catalogue: Catalogue, folders:
     assert catalogue.store(instance(1), ()) is False
     render_all(catalogue, folders)
     assert catalogue.store(instance(1), ()) is False
-    assert catalogue.next_renders(10) == [], "it is the same, and was rendered"
     assert catalogue.status().instances == 1
+
+
+def test_the_same_instance_again_is_rendered_again(catalogue: Catalogue, folders: Folders) -> None:
+    """Its file was replaced: what was masked in the one before is not masked in this one."""
+    catalogue.store(instance(1), ())
+    render_all(catalogue, folders)
+    catalogue.store(instance(1), ())
+    (job,) = catalogue.next_renders(10)
+    assert job.generation == 1
+    assert catalogue.status().pictures == 1, "the pictures are served until there are newer ones"
 
 
 @pytest.mark.parametrize("change", [{"bytes": 999}, {"sop_class": "1.2.840.10008.5.1.4.1.1.7"}])
