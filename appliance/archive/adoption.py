@@ -1,5 +1,6 @@
 """Which pictures on disk belong to which instance: enough to give them rows again."""
 
+import errno
 import os
 import re
 from collections.abc import Collection, Iterable
@@ -13,6 +14,9 @@ from appliance.archive.records import PictureRow
 
 Found = dict[str, os.stat_result]
 """The files of a folder, by name."""
+
+UNREADABLE: Final = frozenset({errno.EIO, errno.EUCLEAN, errno.EBADMSG})
+"""Errors of a disk that has lost what a file held."""
 
 _FRAME: Final = re.compile(r"(?P<instance>.+)\.(?P<frame>0\d{3}|[1-9]\d{3,8})")
 """As `picture_name` writes them; a Number of Frames of ten digits would fit on no disk."""
@@ -78,11 +82,21 @@ def whole_set(
         rows = [
             PictureRow(frame, *size, files[name].st_size, suffix)
             for frame, name in sorted(names.items(), key=lambda item: item[0] or 0)
-            if (size := dimensions(folder / name)) is not None
+            if (size := _size(folder / name)) is not None
         ]
         if len(rows) == len(names):
             return tuple(rows)
     return ()
+
+
+def _size(picture: Path) -> tuple[int, int] | None:
+    """Width and height; None also of what the disk cannot read any more: it is made anew."""
+    try:
+        return dimensions(picture)
+    except OSError as error:
+        if error.errno in UNREADABLE:
+            return None
+        raise
 
 
 def _animation(pictures: Collection[FoundPicture]) -> FoundPicture | None:

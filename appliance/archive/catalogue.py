@@ -110,12 +110,14 @@ class Catalogue(CatalogueReader):
         path: Path,
         clock: Clock = time.time,
         set_aside: Callable[[CatalogueCorrupt], None] | None = None,
+        *,
+        suspect: bool = False,
     ) -> Self:
         """Opens the catalogue to write, creating or migrating it; its folder must exist.
 
-        Unless it was closed in order, all of it is checked. If it is no sound database and
-        `set_aside` is given (`recovery.open_catalogue` does that), that must take it away, and an
-        empty one is made.
+        Unless it was closed in order and is not `suspect`, all of it is checked. If it is no sound
+        database and `set_aside` is given (`recovery.open_catalogue` does that), that must take it
+        away, and an empty one is made.
 
         Raises `CatalogueInUse` if a process (this one, even) is writing to it, `CatalogueTooNew`,
         `CatalogueCorrupt`, `CatalogueFailed`, or OSError.
@@ -123,12 +125,12 @@ class Catalogue(CatalogueReader):
         lock = WriterLock.take(Folders(path.parent).lock)
         try:
             try:
-                connection = _open_to_write(path)
+                connection = _open_to_write(path, suspect)
             except CatalogueCorrupt as corrupt:
                 if set_aside is None:
                     raise
                 set_aside(corrupt)
-                connection = _open_to_write(path)
+                connection = _open_to_write(path, suspect)
             catalogue = cls(path, connection, lock, clock)
             catalogue._begin()
             return catalogue
@@ -146,8 +148,8 @@ class Catalogue(CatalogueReader):
 
     @property
     def alive(self) -> bool:
-        """Whether changes are being made: for the watchdog."""
-        return self._committer.alive
+        """Whether changes are being made: for the watchdog. Not in a file that is damaged."""
+        return self._committer.alive and not self._unsound
 
     @property
     def failure(self) -> BaseException | None:
@@ -155,13 +157,19 @@ class Catalogue(CatalogueReader):
         return self._committer.failure
 
     def close(self) -> None:
-        """Makes the last changes durable, and gives the catalogue up; may be called again."""
+        """Makes the last changes durable, and gives the catalogue up; may be called again.
+
+        It counts as closed in order only if nobody met damage in it: else it is checked when it is
+        opened next.
+        """
         if self._committer.close():
             # A reader goes last: it cannot remove the WAL, and without one, a process that must not
             # write to the folder could not read the catalogue while the AE is down.
             with suppress(CatalogueFailed):
                 self.remote_state("")
-            _close_writing(self._connection, self._clock())
+            if self._committer.failure is None and not self._unsound:
+                _end_in_order(self._connection, self._clock())
+            self._connection.close()
         super().close()
         self._lock.release()
 
@@ -390,7 +398,7 @@ class Catalogue(CatalogueReader):
         return self._committer.uncommitted_counts()
 
 
-def _open_to_write(path: Path) -> sqlite3.Connection:
+def _open_to_write(path: Path, suspect: bool) -> sqlite3.Connection:
     create_private(path, 0o640)
     try:
         connection = sqlite3.connect(
@@ -401,7 +409,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
             cached_statements=256,
         )
         try:
-            _prepare(connection)
+            _prepare(connection, suspect)
             if schema.migrate(connection, schema.migrations("catalogue")):
                 sync_directories((path.parent,))
         except BaseException:
@@ -412,7 +420,7 @@ def _open_to_write(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _prepare(connection: sqlite3.Connection) -> None:
+def _prepare(connection: sqlite3.Connection, suspect: bool) -> None:
     # Setting the mode takes locks that readers may hold; it lasts, so once is enough.
     if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
         connection.execute("PRAGMA journal_mode = WAL")
@@ -421,16 +429,15 @@ def _prepare(connection: sqlite3.Connection) -> None:
     connection.execute(f"PRAGMA journal_size_limit = {_WAL_KEPT}")
     connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT}")
     in_order = schema.version(connection) == 0 or rows.ended_in_order(connection)
-    if not in_order and (found := flaw(connection)):
+    if (suspect or not in_order) and (found := flaw(connection)):
         raise CatalogueCorrupt(found)
 
 
-def _close_writing(connection: sqlite3.Connection, at: float) -> None:
+def _end_in_order(connection: sqlite3.Connection, at: float) -> None:
     with suppress(sqlite3.Error):  # Then the next opening checks everything.
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         # Last, because who may not write to the folder can read a WAL, but not an empty one.
         rows.end_process(connection, at)
-    connection.close()
 
 
 def _as_ours(path: Path, error: sqlite3.Error | schema.SchemaTooNew) -> CatalogueFailed:

@@ -9,8 +9,8 @@ from collections.abc import Callable, Collection, Iterable
 from queue import Empty, SimpleQueue
 from typing import Any, Final, TypeVar, cast
 
-from appliance.archive.database import primary_code
-from appliance.archive.records import CatalogueFailed
+from appliance.archive.database import primary_code, says_unsound
+from appliance.archive.records import CatalogueCorrupt, CatalogueFailed
 
 T = TypeVar("T")
 
@@ -141,7 +141,7 @@ class Committer:
                 if not self.alive:
                     break
         if not change.finished:
-            raise CatalogueFailed(self._epitaph()) from self._failure
+            raise self._end() from self._failure
         if change.error is not None:
             raise _told(change.error)
         return cast(T, change.result)
@@ -162,6 +162,10 @@ class Committer:
             self._queue.put(None)
         self._thread.join(_STALL)
         return not self._thread.is_alive()
+
+    def _end(self) -> CatalogueFailed:
+        unsound = isinstance(self._failure, sqlite3.Error) and says_unsound(self._failure)
+        return (CatalogueCorrupt if unsound else CatalogueFailed)(self._epitaph())
 
     def _epitaph(self) -> str:
         if self._failure is not None:
@@ -269,7 +273,7 @@ class Committer:
                 waiting.append(self._queue.get_nowait())
         except Empty:
             pass
-        error = CatalogueFailed(self._epitaph())
+        error = self._end()
         error.__cause__ = self._failure
         _finish((change for change in waiting if change is not None), error)
 
@@ -300,7 +304,7 @@ def _told(error: BaseException) -> BaseException:
     if isinstance(error, sqlite3.Error | OverflowError):
         told = CatalogueFailed(f"the catalogue was not written: {error}")
     elif isinstance(error, CatalogueFailed):
-        told = CatalogueFailed(*error.args)
+        told = type(error)(*error.args)
     else:
         return error
     told.__cause__ = error

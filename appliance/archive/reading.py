@@ -11,9 +11,10 @@ from typing import Final, Self
 from urllib.parse import quote
 
 from appliance.archive import schema
-from appliance.archive.database import BUSY
+from appliance.archive.database import BUSY, says_unsound
 from appliance.archive.records import (
     PRESENTATION_STATES,
+    CatalogueCorrupt,
     CatalogueFailed,
     CatalogueTooNew,
     Event,
@@ -41,7 +42,8 @@ _REMOTE: Final = "name, last_reached, last_failed, failure, failures, next_attem
 class CatalogueReader:
     """What the catalogue tells. Every answer is of one moment; any thread may ask.
 
-    Raises `CatalogueFailed` when the file cannot be read.
+    Raises `CatalogueFailed` when the file cannot be read; `CatalogueCorrupt`, which is one of
+    these, when it is damaged.
     """
 
     def __init__(self, connect: Callable[[], sqlite3.Connection]) -> None:
@@ -49,6 +51,7 @@ class CatalogueReader:
         self._idle: list[sqlite3.Connection] = []
         self._lending = threading.Lock()
         self._closed = False
+        self._unsound = False
 
     @classmethod
     def of_file(cls, path: Path) -> Self:
@@ -292,7 +295,9 @@ class CatalogueReader:
                 connection.close()
                 raise
         except sqlite3.Error as error:
-            raise CatalogueFailed(f"the catalogue could not be read: {error}") from error
+            self._unsound = self._unsound or says_unsound(error)
+            kind = CatalogueCorrupt if says_unsound(error) else CatalogueFailed
+            raise kind(f"the catalogue could not be read: {error}") from error
         with self._lending:
             if not self._closed:
                 self._idle.append(connection)

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.archive.adoption import (
+    UNREADABLE,
     Found,
     FoundPicture,
     pictures_by_instance,
@@ -79,8 +80,20 @@ class Report:
 def open_recovered(
     folders: Folders, clock: Clock = time.time, progress: Progress = lambda done, of: None
 ) -> Catalogue:
-    """Opens the archive after whatever happened to it: `open_catalogue`, then `recover`."""
-    catalogue = open_catalogue(folders, clock)
+    """Opens the archive after whatever happened to it: `open_catalogue`, then `recover`.
+
+    Damage that is met only then is looked for everywhere in a second attempt.
+    """
+    try:
+        return _open_recovered(folders, clock, progress, suspect=False)
+    except CatalogueCorrupt:
+        return _open_recovered(folders, clock, progress, suspect=True)
+
+
+def _open_recovered(
+    folders: Folders, clock: Clock, progress: Progress, *, suspect: bool
+) -> Catalogue:
+    catalogue = open_catalogue(folders, clock, suspect=suspect)
     try:
         recover(folders, catalogue, progress)
     except BaseException:
@@ -89,10 +102,13 @@ def open_recovered(
     return catalogue
 
 
-def open_catalogue(folders: Folders, clock: Clock = time.time) -> Catalogue:
+def open_catalogue(
+    folders: Folders, clock: Clock = time.time, *, suspect: bool = False
+) -> Catalogue:
     """Opens the catalogue to write. An unsound one is set aside, and an empty one made.
 
-    `recover` must follow, to fill it. Raises `CatalogueFailed` for all that this does not mend.
+    All of one that is `suspect`, or was not closed in order, is checked. `recover` must follow, to
+    fill it. Raises `CatalogueFailed` for all that this does not mend.
     """
     flaws: list[CatalogueCorrupt] = []
 
@@ -100,7 +116,7 @@ def open_catalogue(folders: Folders, clock: Clock = time.time) -> Catalogue:
         flaws.append(flaw)
         _set_aside(folders.catalogue, clock())
 
-    catalogue = Catalogue.open(folders.catalogue, clock, set_aside)
+    catalogue = Catalogue.open(folders.catalogue, clock, set_aside, suspect=suspect)
     for flaw in flaws:
         catalogue.event("error", "catalogue", f"it was damaged, and is made anew: {flaw}")
     return catalogue
@@ -287,7 +303,10 @@ class _Recovery:
             self._adoptions.append(Adoption(instance, at, "dropped", made))
 
     def _read(self, found: _Series, name: str) -> StoredInstance | None:
-        """What a DICOM file says; None, and it is in quarantine, if that is nonsense."""
+        """What a DICOM file says; None, and it is in quarantine, if that is nonsense, or is lost.
+
+        What the disk cannot read any more is one file among many: the others are to be had again.
+        """
         # Here: after most starts there is no file to read, and a box waits for its recovery.
         from appliance.archive.header import NotOurs, read_instance
 
@@ -296,6 +315,14 @@ class _Recovery:
             return read_instance(path, found.study, found.series, name)
         except NotOurs:
             self._quarantine(path)
+            return None
+        except OSError as error:
+            if error.errno not in UNREADABLE:
+                raise
+            with suppress(
+                OSError
+            ):  # Where it cannot be moved, the file that is fetched replaces it.
+                self._quarantine(path)
             return None
 
     # -- what is on disk

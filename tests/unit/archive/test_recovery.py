@@ -1,10 +1,13 @@
 """Whatever the crash left: afterwards files and rows agree, and nothing is lost that was held."""
 
+import errno
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydicom.uid import (
@@ -596,6 +599,62 @@ def test_a_damaged_catalogue_is_set_aside_and_rebuilt(
     assert events[1].severity == "error"
     aside = list(folders.data.glob("catalogue-*.unsound"))
     assert [path.read_bytes()[:50] for path in aside] == [bytes(data[:50])]
+
+
+@pytest.mark.parametrize("table", ["process", "instances", "studies", "events", "listed"])
+def test_damage_after_an_orderly_end_is_found_and_mended(
+    folders: Folders, archive: Callable[[], Catalogue], table: str
+) -> None:
+    """Nothing is checked then, so it is met by whoever reads or writes there first."""
+    catalogue = archive()
+    fill(catalogue, folders)
+    catalogue.close()
+    before = rows(folders.catalogue)
+    with closing(sqlite3.connect(folders.catalogue)) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        (page,) = connection.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = ?", (table,)
+        ).fetchone()
+    with folders.catalogue.open("r+b") as file:
+        file.seek((page - 1) * 4096)
+        file.write(b"\xa5" * 4096)
+    catalogue = archive()
+    try:
+        catalogue.status()
+        catalogue.list_study(STUDY, REMOTE, ["2.25.1.1.0"])
+    except CatalogueCorrupt:
+        assert not catalogue.alive, "the watchdog has the AE started again"
+        catalogue.close()
+        catalogue = archive()
+        catalogue.status()
+    assert rows(folders.catalogue) == before
+    assert len(list(folders.data.glob("catalogue-*.unsound"))) == 1
+
+
+@pytest.mark.parametrize("suffix", [".dcm", ".jpg"])
+def test_one_file_that_the_disk_lost_does_not_keep_the_others(
+    folders: Folders,
+    archive: Callable[[], Catalogue],
+    monkeypatch: pytest.MonkeyPatch,
+    suffix: str,
+) -> None:
+    catalogue = archive()
+    fill(catalogue, folders)
+    held = catalogue.status().instances
+    catalogue.close()
+    folders.catalogue.unlink()
+    bad = next(path for path in sorted(folders.data.rglob(f"*{suffix}")))
+    really = Path.open
+
+    def lost(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path == bad:
+            raise OSError(errno.EIO, os.strerror(errno.EIO), str(path))
+        return really(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", lost)
+    catalogue = archive()
+    assert catalogue.status().instances == held - (suffix == ".dcm")
+    assert (folders.quarantine / bad.relative_to(folders.data)).exists() == (suffix == ".dcm")
 
 
 def test_only_the_latest_damaged_catalogues_are_kept(folders: Folders) -> None:
