@@ -1,10 +1,8 @@
 """The console: how the box is, where its page is, and the fingerprint to compare there."""
 
 import fcntl
-import hashlib
 import os
 import socket
-import ssl
 import struct
 from collections.abc import Iterable
 from contextlib import suppress
@@ -12,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from appliance.health.verdict import Verdict
+from appliance.settings.chains import fingerprint
 
 _SIOCGIFADDR: Final = 0x8915
 """Asks for the IPv4 address of an interface (netdevice(7))."""
@@ -42,13 +41,11 @@ def addresses() -> tuple[str, ...]:
     return tuple(one for one in found if not one.startswith("127."))
 
 
-def fingerprint(certificate: Path) -> str:
-    """SHA-256 of a certificate in pairs of digits, as browsers show it; empty if there is none."""
-    try:
-        der = ssl.PEM_cert_to_DER_cert(certificate.read_text("ascii"))
-    except (OSError, ValueError):
-        return ""
-    return ":".join(f"{byte:02X}" for byte in hashlib.sha256(der).digest())
+def fingerprint_of(certificate: Path) -> str:
+    """The fingerprint of a certificate's file, as browsers show it; empty if there is none."""
+    with suppress(OSError):
+        return fingerprint(certificate.read_text("utf-8", "replace"))
+    return ""
 
 
 def banner(verdict: Verdict) -> str:

@@ -9,7 +9,7 @@ from typing import Final
 
 import sdnotify
 
-from appliance.health.banner import addresses, banner, fingerprint, show
+from appliance.health.banner import addresses, banner, fingerprint_of, show
 from appliance.health.board import Board, BoardProblem, read_board
 from appliance.health.clock import LastSeen
 from appliance.health.facts import Look, Watch
@@ -50,7 +50,7 @@ def judge(look: Look, places: Places, version: str, now: float, before: Verdict 
         clock_trusted=look.clock_trusted,
         version=version,
         addresses=addresses(),
-        fingerprint=fingerprint(places.certificate),
+        fingerprint=fingerprint_of(places.certificate),
         service=look.service,
     )
 

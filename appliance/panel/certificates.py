@@ -5,6 +5,7 @@ import os
 import ssl
 import subprocess
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -33,9 +34,16 @@ class Certificates:
         self._given = ("", "")
         self.problem = ""
         """Why the one of the settings is not used, in a sentence."""
-        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        self.context = _context()
+        """Of the listener: it hands each visitor on to the one with the certificate in use."""
+        self._shown = self.context
         self._use_own()
+        self.context.load_cert_chain(folder / OWN, folder / OWN_KEY)
+        self.context.sni_callback = self._show
+
+    def _show(self, connection: ssl.SSLObject, name: str | None, context: ssl.SSLContext) -> None:
+        # A context keeps one certificate for each kind of key, and visitors choose among them.
+        connection.context = self._shown
 
     def follow(self, settings: Shown) -> None:
         """Use what the settings name, from the next connection on."""
@@ -58,22 +66,32 @@ class Certificates:
         if not (certificate.exists() and key.exists()):
             self._folder.mkdir(parents=True, exist_ok=True)
             make(certificate, key)
-        self.context.load_cert_chain(certificate, key)
+        own = _context()
+        own.load_cert_chain(certificate, key)
+        self._shown = own
         self._tell(certificate.read_text("ascii"))
 
     def _use_given(self, certificate: str, key: str) -> None:
-        # A pair that does not fit would spoil the context that is in use.
-        for context in (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), self.context):
-            load_chain(context, certificate, key)
+        given = _context()
+        load_chain(given, certificate, key)
+        self._shown = given
         self._tell(certificate)
 
     def _tell(self, certificate: str) -> None:
-        try:
-            if (self._folder / IN_USE).read_text("ascii") == certificate:
+        """Say which is in use; visitors see it also where that cannot be written."""
+        with suppress(OSError):  # Written anew.
+            if (self._folder / IN_USE).read_bytes() == certificate.encode():
                 return
-        except (OSError, ValueError):
-            pass  # Written anew.
-        _write(self._folder / IN_USE, certificate.encode(), 0o644)
+        try:
+            _write(self._folder / IN_USE, certificate.encode(), 0o644)
+        except OSError as error:
+            LOGGER.error("the certificate in use cannot be told: %s", error)
+
+
+def _context() -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    return context
 
 
 def make(certificate: Path, key: Path) -> None:

@@ -14,22 +14,20 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
-from hashlib import sha256
 from pathlib import Path
-from ssl import PEM_cert_to_DER_cert
 from typing import Protocol
 
 from appliance.provisioning.apply import Applier, Generations, Outcome, Trial
 from appliance.provisioning.result import Answer, Report, read_report, write_report
 from appliance.provisioning.stick import Contents, Unusable, read_stick
 from appliance.provisioning.volume import Unsuitable, Volume
+from appliance.settings.chains import fingerprint
 from appliance.settings.model import Settings
 
 LOGGER = logging.getLogger(__name__)
 
 _LOCK = "netty-provision/lock"
 _MOUNT_POINT = "netty-provision/stick"
-_END = "-----END CERTIFICATE-----"
 
 
 class Stick(Protocol):
@@ -210,19 +208,6 @@ def locked(run: Path) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
-
-
-def fingerprint(pem: str) -> str:
-    """Return the SHA-256 of the first certificate in a PEM text; empty if there is none."""
-    begin = pem.find("-----BEGIN CERTIFICATE-----")
-    end = pem.find(_END, begin)
-    if begin < 0 or end < 0:
-        return ""
-    try:
-        der = PEM_cert_to_DER_cert(pem[begin : end + len(_END)])
-    except ValueError:
-        return ""
-    return sha256(der).digest().hex(":").upper()
 
 
 def _in_words(settings: Settings | None) -> dict[str, str]:

@@ -1,7 +1,12 @@
 """A certificate and its key from the settings, as TLS takes them."""
 
+import hashlib
 import os
 import ssl
+from typing import Final
+
+_BEGIN: Final = "-----BEGIN CERTIFICATE-----"
+_END: Final = "-----END CERTIFICATE-----"
 
 
 def load_chain(context: ssl.SSLContext, certificate: str, key: str) -> None:
@@ -29,3 +34,19 @@ def flaw(certificate: str, key: str) -> str:
             return "the key of another one"
         return f"a pair that OpenSSL does not take: {error.reason or error}"
     return ""
+
+
+def fingerprint(pem: str) -> str:
+    """SHA-256 of the first certificate in a PEM text, in pairs of digits, as browsers show it.
+
+    Empty if there is none.
+    """
+    begin = pem.find(_BEGIN)
+    end = pem.find(_END, begin)
+    if begin < 0 or end < 0:
+        return ""
+    try:
+        der = ssl.PEM_cert_to_DER_cert(pem[begin : end + len(_END)])
+    except ValueError:
+        return ""
+    return hashlib.sha256(der).digest().hex(":").upper()

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from appliance.health import daemon as module
-from appliance.health.banner import WORDS, addresses, banner, fingerprint, show
+from appliance.health.banner import WORDS, addresses, banner, fingerprint_of, show
 from appliance.health.board import Board
 from appliance.health.clock import LastSeen
 from appliance.health.daemon import Daemon
@@ -216,9 +216,9 @@ def test_addresses_are_those_that_others_can_reach() -> None:
 
 def test_the_fingerprint_is_that_of_the_certificate(tmp_path: Path) -> None:
     file = tmp_path / "certificate.pem"
-    assert fingerprint(file) == ""
+    assert fingerprint_of(file) == ""
     file.write_text("nonsense")
-    assert fingerprint(file) == ""
+    assert fingerprint_of(file) == ""
     subprocess.run(
         [
             *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256"),
@@ -233,4 +233,7 @@ def test_the_fingerprint_is_that_of_the_certificate(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     ).stdout
-    assert said.strip().split("=")[1] == fingerprint(file)
+    own = said.strip().split("=")[1]
+    assert own == fingerprint_of(file)
+    file.write_text(f"Die Praxis, 診療所\n{file.read_text()}{file.read_text()}", "utf-8")
+    assert own == fingerprint_of(file), "of the first, whatever is above and below it"

@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from appliance.provisioning.result import REPORT, Report, read_report
-from appliance.provisioning.visit import FolderStick, Visit, fingerprint, unplugged
+from appliance.provisioning.visit import FolderStick, Visit, unplugged
+from appliance.settings.chains import fingerprint
 from tests.fault.power import Quick
 from tests.unit.provisioning.boxes import ONE, PATIENTS, SERIAL, TWO, Box, Rehearsal
 from tests.unit.settings.files import CERTIFICATE
