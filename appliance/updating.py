@@ -27,7 +27,7 @@ from appliance.health.reports import (
     read_report,
     write_report,
 )
-from appliance.provisioning.activation import CommandFailed, run_command
+from appliance.provisioning.activation import CommandFailed, CommandUnfinished, run_command
 from appliance.provisioning.apply import Generations
 from appliance.provisioning.gate import LINKS, NetworkUp, PageAnswers
 from appliance.provisioning.serial import serial_number
@@ -57,10 +57,13 @@ LOGGER = logging.getLogger(__name__)
 
 PROOF = "netty-proof.service"
 RESET = "netty-reset.service"
+DATA = "data.mount"
 
 FLEET_CLIENT: Final = ("rauc-hawkbit-updater", "--run-once", "--config-file", f"/run/{FLEET}")
 
 _LOOK_EVERY = 2.0
+_PATIENCE_FOR_DISK = 3
+"""How often it is waited for; each time as long as a command may take."""
 
 _INSTALLER = "de.pengutronix.rauc.Installer"
 _MARK_GOOD = (
@@ -245,18 +248,34 @@ class UpdatingBox(BoxSlots):
         LOGGER.info("version %s has proved itself", trial.version)
 
     def _try(self, patience: float, *, network: bool) -> None:
-        settings = self.settings()
+        settings, has_archive = self.settings(), self._has_archive()
         checks: list[tuple[str, Callable[[Settings], object]]] = []
         if settings is not None:
             if network:
                 checks.append(("It has no network.", NetworkUp(self.run)))
-            if os.path.ismount(self.root / "data"):
+            if has_archive:
                 checks.append(("Its DICOM service does not answer.", ae_answers))
         checks.append(("Its status page does not answer.", PageAnswers()))
         for sentence, check in checks:
             _wait(lambda check=check: check(settings or Settings(1)) is None, patience, sentence)  # type: ignore[misc]
-        if os.path.ismount(self.root / "data"):
+        if has_archive:
             self._prove()
+
+    def _has_archive(self) -> bool:
+        """Whether the disk of the images is there, when its check has ended: after a power cut that
+        may take long. Raises NotGood if it does not end.
+
+        A version is not to be blamed for a disk that is broken.
+        """
+        for _ in range(_PATIENCE_FOR_DISK):
+            try:
+                run_command(("systemctl", "start", DATA))
+            except CommandUnfinished:
+                continue
+            except CommandFailed as failure:
+                LOGGER.warning("the disk of the images is not there: %s", failure)
+            return os.path.ismount(self.root / "data")
+        raise NotGood("The check of the disk of the images does not end.")
 
     def _prove(self) -> None:
         try:

@@ -41,11 +41,17 @@ class CommandFailed(Exception):
     """A program of the operating system failed; the text is what it said."""
 
 
+class CommandUnfinished(CommandFailed):
+    """A program of the operating system took too long, and was ended."""
+
+
 def run_command(words: Sequence[str]) -> None:
-    """Run a program. Raises CommandFailed."""
+    """Run a program. Raises CommandFailed, of which CommandUnfinished is one."""
     try:
         done = subprocess.run(words, capture_output=True, text=True, timeout=_WITHIN, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
+    except subprocess.TimeoutExpired as error:
+        raise CommandUnfinished(f"{words[0]}: {error}") from None
+    except OSError as error:
         raise CommandFailed(f"{words[0]}: {error}") from None
     if done.returncode != 0:
         raise CommandFailed(f"{' '.join(words[:3])}: {done.stderr.strip() or done.returncode}")

@@ -46,6 +46,13 @@ class Order:
 
 
 @dataclass(frozen=True, slots=True)
+class Done:
+    """The resets that were carried out, the first one first."""
+
+    numbers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Reset:
     """Resets a box whose partitions are mounted at `state` and `data`."""
 
@@ -59,8 +66,15 @@ class Reset:
         return self.state / "update/reset.json"
 
     @property
-    def _last(self) -> Path:
+    def _record(self) -> Path:
         return self.state / "update/last-reset.json"
+
+    def _done(self) -> Done:
+        with suppress(Unreadable):
+            return read_report(self._record, Done)
+        with suppress(Unreadable):  # As the first versions wrote it: the last one alone.
+            return Done((read_report(self._record, Order).number,))
+        return Done(())
 
     def ask(self, token: bytes, signature: bytes | None, serial: str, trusted: frozenset[bytes]
             ) -> bool:  # fmt: skip
@@ -70,9 +84,8 @@ class Reset:
         """
         number = _number(token, serial)
         signers(Contents(token, None, signature), trusted)
-        with suppress(Unreadable):
-            if read_report(self._last, Order).number == number:
-                return False
+        if number in self._done().numbers:
+            return False
         self.order.parent.mkdir(parents=True, exist_ok=True)
         write_report(self.order, Order(number), durable=True)
         return True
@@ -80,11 +93,13 @@ class Reset:
     def carry_out(self, done: Callable[[Path], None] = lambda path: None) -> None:
         """Do what was asked for; nothing if nothing was. Raises OSError.
 
-        `done` is called with each thing that was removed.
+        `done` is called with each thing that was removed. An order that nobody can read any more is
+        struck out, and removes nothing: it may have been another one.
         """
         try:
             order = read_report(self.order, Order)
         except Unreadable:
+            self._strike_out()
             return
         for path in self._doomed():
             self.disk.remove(path)
@@ -92,9 +107,14 @@ class Reset:
         for folder in (self.data, self.state):
             with suppress(FileNotFoundError):
                 self.disk.sync_folder(folder)
-        write_report(self._last, order, durable=True)
-        self.disk.remove(self.order)
-        self.disk.sync_folder(self.order.parent)
+        before = [number for number in self._done().numbers if number != order.number]
+        write_report(self._record, Done((*before, order.number)), durable=True)
+        self._strike_out()
+
+    def _strike_out(self) -> None:
+        if self.order.exists():
+            self.disk.remove(self.order)
+            self.disk.sync_folder(self.order.parent)
 
     def _doomed(self) -> Iterator[Path]:
         with suppress(FileNotFoundError):

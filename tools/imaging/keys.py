@@ -18,6 +18,7 @@ from tools.imaging.programs import ImageFailed, need, run
 
 _AUTHORITY_DAYS = 20 * 365
 _SIGNER_DAYS = 3 * 365
+_FIRST_DAY = "20260101000000Z"
 
 _EXTENSIONS = """\
 [authority]
@@ -87,15 +88,13 @@ class Keys:
 
 
 def make_authority(authority: Identity, name: str) -> None:
-    """Make a key and the certificate that boxes are given to trust. Raises ImageFailed."""
-    with TemporaryDirectory() as folder:
-        settings = _settings(Path(folder))
-        _new_key(authority.key)
-        _openssl(
-            *("req", "-x509", "-new", "-key", authority.key, "-out", authority.certificate),
-            *("-utf8", "-subj", _subject(f"{name} authority"), "-days", str(_AUTHORITY_DAYS)),
-            *("-config", settings, "-extensions", "authority"),
-        )
+    """Make a key and the certificate that boxes are given to trust. Raises ImageFailed.
+
+    It holds from before there was any box, for one whose clock is behind.
+    """
+    until = datetime.now(UTC) + timedelta(days=_AUTHORITY_DAYS)
+    _new_key(authority.key)
+    _certify(authority, f"{name} authority", until, "authority", ("-selfsign",), authority.key)
 
 
 def make_signer(
@@ -103,21 +102,32 @@ def make_signer(
 ) -> None:
     """Make a key and the authority's certificate for it. Raises ImageFailed.
 
-    The certificate holds from the authority's first day, for a box whose clock is behind.
+    The certificate holds from the authority's first day.
     """
     until = ends or datetime.now(UTC) + timedelta(days=_SIGNER_DAYS)
+    _new_key(signer.key)
+    _certify(signer, name, until, "signer", ("-cert", authority.certificate), authority.key)
+
+
+def _certify(
+    whom: Identity,
+    name: str,
+    until: datetime,
+    extensions: str,
+    issuer: tuple[str | Path, ...],
+    key: Path,
+) -> None:
     with TemporaryDirectory() as folder:
         settings, request = _settings(Path(folder)), Path(folder) / "request"
-        _new_key(signer.key)
         _openssl(
-            *("req", "-new", "-key", signer.key, "-out", request, "-config", settings),
+            *("req", "-new", "-key", whom.key, "-out", request, "-config", settings),
             *("-utf8", "-subj", _subject(name)),
         )
         _openssl(
             *("ca", "-batch", "-notext", "-config", settings, "-in", request),
-            *("-out", signer.certificate, "-cert", authority.certificate),
-            *("-keyfile", authority.key, "-extensions", "signer", "-rand_serial"),
-            *("-startdate", "20260101000000Z", "-enddate", f"{until:%Y%m%d%H%M%SZ}"),
+            *("-out", whom.certificate, *issuer),
+            *("-keyfile", key, "-extensions", extensions, "-rand_serial"),
+            *("-startdate", _FIRST_DAY, "-enddate", f"{until:%Y%m%d%H%M%SZ}"),
         )
 
 

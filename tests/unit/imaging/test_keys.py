@@ -2,6 +2,7 @@
 
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -36,6 +37,8 @@ def test_an_authority_and_who_signs_for_it(make: Make, tmp_path: Path) -> None:
     run("openssl", "verify", "-CAfile", authority.certificate, signer.certificate)
     said = run("openssl", "x509", "-in", signer.certificate, "-noout", "-text", "-nameopt", "utf8")
     assert f"Subject: CN={name} bundles" in said and f"Issuer: CN={name} authority" in said
+    early = str(int(datetime(2026, 1, 2, tzinfo=UTC).timestamp()))
+    run("openssl", "verify", "-attime", early, "-CAfile", authority.certificate, signer.certificate)
     for secret in (authority.key, signer.key):
         assert secret.stat().st_mode & 0o077 == 0
         assert secret.parent.stat().st_mode & 0o077 == 0

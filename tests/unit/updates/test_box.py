@@ -16,6 +16,7 @@ from appliance.health.reports import (
     read_report,
     write_report,
 )
+from appliance.provisioning.activation import CommandFailed, CommandUnfinished
 from appliance.provisioning.serial import DMI
 from appliance.settings.model import Fleet, Settings, Update
 from appliance.updates.admission import AlreadyInstalled, Refused
@@ -169,6 +170,70 @@ def test_a_version_that_does_its_work_is_called_good(
     assert words[-4:] == ("Mark", "ss", "good", "booted")
     assert box.record.trial(Slot("a")) is None
     assert box.record.floor == "1.2.0"
+
+
+@dataclass
+class Disk:
+    """The disk of the images, which is there once systemd has started it, or not."""
+
+    outcome: CommandFailed | None = None
+    there: bool = False
+    started: list[str] = field(default_factory=list)
+
+    def run(self, words: Sequence[str]) -> None:
+        self.started.append(words[-1])
+        if words[-1] == "data.mount" and self.outcome is not None:
+            raise self.outcome
+        self.there = True
+
+
+def tried(
+    box: UpdatingBox, disk: Disk, monkeypatch: pytest.MonkeyPatch, *, answers: bool
+) -> list[str]:
+    """Try a version; what was asked whether it answers."""
+    asked: list[str] = []
+
+    def ae(settings: Settings) -> object:
+        asked.append("ae")
+        return None if answers else "dead"
+
+    class Page:
+        def __call__(self, settings: Settings) -> None:
+            asked.append("page")
+
+    monkeypatch.setattr("appliance.updating.run_command", disk.run)
+    monkeypatch.setattr("appliance.updating.os.path.ismount", lambda _: disk.there)
+    monkeypatch.setattr("appliance.updating.ae_answers", ae)
+    monkeypatch.setattr("appliance.updating.PageAnswers", Page)
+    monkeypatch.setattr(UpdatingBox, "settings", lambda _: Settings(1))
+    box._try(0.0, network=False)
+    return asked
+
+
+def test_a_trial_waits_for_the_disk_of_the_images(
+    box: UpdatingBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After a power cut it is checked for minutes; meanwhile nobody could ask the AE."""
+    disk = Disk()
+    assert tried(box, disk, monkeypatch, answers=True) == ["ae", "page"]
+    assert disk.started == ["data.mount", "netty-proof.service"]
+    with pytest.raises(NotGood, match="DICOM service"):
+        tried(box, Disk(), monkeypatch, answers=False)
+
+
+def test_a_version_is_not_blamed_for_a_broken_disk(
+    box: UpdatingBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(CommandFailed("data.mount: dependency failed"))
+    assert tried(box, disk, monkeypatch, answers=False) == ["page"]
+    assert disk.started == ["data.mount"]
+
+
+def test_a_disk_whose_check_never_ends_ends_the_trial(
+    box: UpdatingBox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(NotGood, match="does not end"):
+        tried(box, Disk(CommandUnfinished("systemctl")), monkeypatch, answers=True)
 
 
 def test_a_version_that_cannot_be_updated_any_more_is_not_kept(

@@ -1,5 +1,6 @@
 """The factory state: who may ask for it, and that it comes however often it is interrupted."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,28 @@ def test_the_same_file_resets_once(tmp_path: Path) -> None:
     assert not reset.ask(token, None, SERIAL, NOBODY), "the stick was left in"
     assert not reset.order.exists()
     assert reset.ask(make_token(SERIAL), None, SERIAL, NOBODY)
+    reset.carry_out()
+    assert not reset.ask(token, None, SERIAL, NOBODY), "not after another one either"
+
+
+def test_the_record_of_an_earlier_version_counts(tmp_path: Path) -> None:
+    reset, token = used(tmp_path), make_token(SERIAL)
+    number = token.split()[-1].decode()
+    record = tmp_path / "state/update/last-reset.json"
+    record.write_text(json.dumps({"number": number}))
+    assert not reset.ask(token, None, SERIAL, NOBODY)
+
+
+@pytest.mark.parametrize("order", ["", "{}", "\0" * 64])
+def test_an_order_that_cannot_be_read_is_struck_out_and_removes_nothing(
+    tmp_path: Path, order: str
+) -> None:
+    """Else the box would restart for ever: its AE waits until there is no order."""
+    reset = used(tmp_path)
+    before = left(tmp_path)
+    reset.order.write_text(order)
+    reset.carry_out()
+    assert left(tmp_path) == before
 
 
 @pytest.mark.parametrize(
