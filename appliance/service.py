@@ -20,6 +20,7 @@ from appliance.archive.place import Place
 from appliance.archive.recovery import open_recovered
 from appliance.archive.requests import Requests, RequestsFailed
 from appliance.archive.space import Retention, Space
+from appliance.archive.vouched import VouchedClock
 from appliance.dicom.remotes import Remotes, ourselves
 from appliance.dicom.scp import Admission, Listener, supported_contexts
 from appliance.dicom.scu import RequestFailed, Requestor
@@ -109,7 +110,10 @@ class Service:
         self.requests = Requests.open(self._folders.requests)
         self.space = Space(self._folders.data, settings.storage.reserve)
         self._retention = Retention(
-            self.catalogue, settings.storage.keep_days, settings.storage.quota
+            self.catalogue,
+            settings.storage.keep_days,
+            settings.storage.quota,
+            VouchedClock(self._folders.vouched_time),
         )
         self._deidentifier = Deidentifier(
             settings.images.deidentify,

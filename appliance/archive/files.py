@@ -9,7 +9,7 @@ them says anything about a patient::
     images/<study>/<series>/<instance>.webp        the animation of several frames
     images/<study>/<series>/<state>.0001.jpg       the first picture of a presentation state
     quarantine/                                    files that nobody could make sense of
-    catalogue.sqlite  requests.sqlite  lock
+    catalogue.sqlite  requests.sqlite  lock  vouched-time
 """
 
 import os
@@ -87,6 +87,7 @@ class Folders:
         "lock",
         "quarantine",
         "requests",
+        "vouched_time",
     )
 
     def __init__(self, data: Path) -> None:
@@ -97,6 +98,7 @@ class Folders:
         self.catalogue = data / "catalogue.sqlite"
         self.requests = data / "requests.sqlite"
         self.lock = data / "lock"
+        self.vouched_time = data / "vouched-time"
         self._dicom = str(self.dicom)
         self._images = str(self.images)
 
