@@ -12,7 +12,7 @@ from appliance.provisioning.signing import new_key, sign
 from appliance.updates.reset import SIGNATURE, TOKEN, make_token
 from tests.image.figures import Figures
 from tests.image.hardware import hardware
-from tests.image.patience import START_WITHIN, until
+from tests.image.patience import SOON, START_WITHIN, until
 from tests.image.site import ANSWER_WITHIN, HARDWARE, SERIAL, Site, pacs
 from tools.imaging.build import Build
 from tools.imaging.machine import Machine, copy_disk
@@ -164,6 +164,23 @@ def test_a_stick_without_settings_is_left_alone(provisioned: Site) -> None:
     site.machine.unplug()
     assert read_stick(stick, f"netty-result-{SERIAL}.txt") is None
     assert site.report() == before
+
+
+def test_a_stick_that_holds_a_box_itself_takes_no_partitions_place(
+    provisioned: Site, image: Build
+) -> None:
+    """Somebody wrote the disk image onto a stick: its partitions are named as the box's own."""
+    links = "for name in boot-a root-a state data; do readlink /dev/disk/by-partlabel/$name; done"
+    machine = provisioned.machine
+    before = machine.run(links)
+    assert "vda" in before
+    machine.plug(copy_disk(image.disk, provisioned.folder / "box.img"))
+    until("its partitions are there", lambda: "sda7" in machine.run("cat /proc/partitions"), SOON)
+    machine.run("udevadm settle")
+    assert machine.run(links) == before
+    machine.unplug()
+    until("the stick is gone", lambda: "sda" not in machine.run("cat /proc/partitions"), SOON)
+    assert machine.run(links) == before
 
 
 @pytest.mark.slow
