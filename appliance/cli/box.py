@@ -105,7 +105,9 @@ def _provision(options: argparse.Namespace) -> int:
     # What was begun is taken back before the process ends.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     from appliance.trial import visit
+    from appliance.updates.box import BoxSlots
 
+    BoxSlots(run=options.run).await_proof()
     activation = Activation(options.run, serves=os.path.ismount(options.data))
     visit(_generations(options), activation).of(options.stick)
     return 0

@@ -172,6 +172,25 @@ def test_a_version_that_does_its_work_is_called_good(
     assert box.record.floor == "1.2.0"
 
 
+def test_settings_of_a_stick_wait_until_the_version_has_proved_itself(box: UpdatingBox) -> None:
+    """The version before, if it returns, might not know all that is in them."""
+    box.record.begin(Slot("a"), Bundle(HERE, ROOT), "1.1.0", network=True)
+    pauses: list[float] = []
+
+    def prove(pause: float) -> None:
+        pauses.append(pause)
+        if len(pauses) == 3:
+            box.record.confirm(Slot("a"), HERE)
+
+    box.await_proof(prove)
+    assert len(pauses) == 3
+    box.record.begin(Slot("b"), Bundle(HERE, ROOT), "1.2.0", network=True)
+    box.await_proof(prove)
+    assert len(pauses) == 3, "what runs is not on trial"
+    (box.root / "proc/cmdline").unlink()
+    box.await_proof(prove)
+
+
 @dataclass
 class Disk:
     """The disk of the images, which is there once systemd has started it, or not."""
