@@ -68,6 +68,11 @@ STREAMS: Final = 64
 """Pages that are kept up to date at the same time; any further one looks by itself."""
 STREAM_EVERY: Final = 2.0
 """Seconds between two looks for a page that is kept up to date."""
+SILENT_WITHIN: Final = 10.0
+"""Seconds without a word of the box after which such a page says so."""
+
+_UNCHANGED: Final = "event: unchanged\ndata: -\n\n"
+"""An event, as scripts hear nothing of comments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,7 +142,9 @@ class _Front:
         service = moment.verdict.service
         visit = self._pages.visit(request, service.language if service else "")
         view = view_of(moment, visit.language, time.monotonic(), time.time())
-        return self._pages.page("front.html", visit, here="front", view=view, box=view.box)
+        return self._pages.page(
+            "front.html", visit, here="front", view=view, box=view.box, within=SILENT_WITHIN
+        )
 
     async def health(self, request: Request) -> Response:
         """200 while the box does its work, 503 when a fault keeps it from that."""
@@ -161,7 +168,7 @@ class _Front:
             last = ""
             while True:
                 text = await anyio.to_thread.run_sync(self._now, request)
-                yield f"data: {text}\n\n" if text != last else ": still here\n\n"
+                yield f"data: {text}\n\n" if text != last else _UNCHANGED
                 last = text
                 await anyio.sleep(STREAM_EVERY)
         finally:

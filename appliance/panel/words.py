@@ -67,6 +67,18 @@ WORDS: Final[Mapping[str, Text]] = {
         "画像の受信が動いていません。動きだすと、ここに件数が表示されます。",
         "Receiving images does not run. Its figures are here as soon as it does.",
     ),
+    "silent": Text("応答がありません", "No answer"),
+    "silent_since": Text("最後の応答", "last heard"),
+    "silent_what": Text(
+        "netty box がいまどのような状態か、この画面からは分かりません",
+        "How the netty box is now cannot be told from here",
+    ),
+    "silent_who": Text(
+        "この医院の方：netty box の電源と、ネットワークの線を確認してください。"
+        "応答が戻ると、この画面も自動的に元に戻ります。",
+        "Anyone at the clinic: see that the netty box has power, and that the network cables are "
+        "in. This page goes on by itself as soon as the box answers.",
+    ),
     "waiting": Text("設定のしかた", "How to set it up"),
     "nothing": Text("ページがありません", "There is no such page"),
     "back": Text("状態のページへ", "To the state of the box"),

@@ -5,8 +5,10 @@ What it showed is kept below build/screenshots: somebody has to look at it.
 
 import math
 import shutil
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +18,8 @@ from PIL import Image
 from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 
 from appliance.archive.requests import Requests
+from appliance.health.verdict import Verdict
+from appliance.panel import app
 from appliance.panel.technician import STUDIES_A_PAGE
 from tests.panel.houses import PASSWORD, House
 from tests.panel.verdicts import NAMES, verdict
@@ -266,6 +270,76 @@ def test_the_front_page_follows_the_box(browser: Browser, clinic: Clinic) -> Non
     expect(page.locator("h1")).to_have_text("異常があります")
     expect(page.locator("body")).to_have_class("front red")
     assert page.title().startswith("異常があります")
+    context.close()
+
+
+@contextmanager
+def silent(clinic: Clinic) -> Iterator[None]:
+    """Have the box say nothing and end nothing, as one does that has lost its power."""
+    go_on, look = threading.Event(), clinic.house.look
+
+    def wait() -> Verdict:
+        go_on.wait()
+        return look()
+
+    clinic.house.look = wait
+    try:
+        yield
+    finally:
+        go_on.set()
+        clinic.house.look = look
+
+
+@pytest.mark.parametrize("manner", [DESK, PHONE, WALL], ids=str)
+def test_the_front_page_says_that_the_box_is_silent(
+    browser: Browser, clinic: Clinic, manner: Manner
+) -> None:
+    clinic.be("working")
+    context = visiting(browser, manner)
+    page = context.new_page()
+    page.goto(clinic.plain)
+    state, word = page.locator("h1"), page.locator("h1").inner_text()
+    with silent(clinic):
+        expect(state).to_have_text({"ja": "応答がありません", "en": "No answer"}[manner.language])
+        expect(page.locator("body")).to_have_class("front red")
+        assert page.title().startswith(state.inner_text())
+        assert page.locator("time").inner_text()
+        judge(page, "silent", manner)
+    expect(state).to_have_text(word)
+    expect(page.locator("body")).to_have_class("front green")
+    context.close()
+
+
+def test_a_box_that_goes_on_as_it_was_is_not_silent(browser: Browser, clinic: Clinic) -> None:
+    clinic.be("unknown")  # Its page does not say for how long.
+    context = visiting(browser, DESK)
+    page = context.new_page()
+    page.goto(clinic.plain)
+    page.evaluate("""() => {
+        const body = document.body;
+        new EventSource("/live").addEventListener("unchanged", () => body.dataset.heard = "yes");
+    }""")
+    expect(page.locator("body")).to_have_attribute("data-heard", "yes")
+    context.close()
+
+
+def test_the_front_page_looks_by_itself_where_streams_are_refused(
+    browser: Browser, clinic: Clinic, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic.be("working")
+    monkeypatch.setattr(app, "STREAMS", 0)
+    context = visiting(browser, DESK)
+    page = context.new_page()
+    page.goto(clinic.plain)
+    expect(page.locator("h1")).to_have_text("正常に動作しています")
+    clinic.be("fault")
+    expect(page.locator("h1")).to_have_text("異常があります")
+    expect(page.locator("body")).to_have_class("front red")
+    assert page.title().startswith("異常があります")
+    monkeypatch.undo()
+    with page.expect_response(lambda answer: "/live" in answer.url and answer.ok):
+        clinic.be("degraded")
+    expect(page.locator("h1")).to_have_text("確認が必要です")
     context.close()
 
 
