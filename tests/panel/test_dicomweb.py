@@ -1,7 +1,9 @@
 """The DICOM web services, by a client that nobody here wrote, and by hands that mean no good."""
 
 import io
+import math
 import sqlite3
+import struct
 import threading
 import time
 from collections.abc import Iterator
@@ -49,6 +51,7 @@ ABOUT = {
     "SeriesNumber": 12,
     "SeriesDescription": "PA",
 }
+NO_NUMBER = struct.pack("<d", math.nan)
 SERIES, MR = "2.25.1.1", "2.25.1.2"
 FRAMES = f"/dicomweb/studies/{STUDY}/series/{MR}/instances/2.25.1.2.4"
 
@@ -215,6 +218,8 @@ def test_attributes_that_json_cannot_say(tmp_path: Path) -> None:
     odd.add_new("RedPaletteColorLookupTableData", "OW", bytes(LARGE + 2))
     odd.add_new("ICCProfile", "OB", bytes(8))
     odd[0x00200013] = RawDataElement(Tag(0x00200013), "IS", 4, b"abc ", 0, True, True)
+    odd[0x00189087] = RawDataElement(Tag(0x00189087), "FD", 8, NO_NUMBER, 0, True, True)
+    odd[0x00281052] = RawDataElement(Tag(0x00281052), "DS", 6, b"1e999 ", 0, True, True)
     odd.save_as(file)
     archive.folders.dicom_file(STUDY, SERIES, "2.25.1.1.2").unlink()
     box = TestClient(Starlette(routes=routes(archive, unguarded)))
@@ -222,12 +227,26 @@ def test_attributes_that_json_cannot_say(tmp_path: Path) -> None:
     first, third = box.get(f"{series}/metadata").json()
     assert "00281201" not in first
     assert "00200013" not in first
+    assert "00189087" not in first
+    assert "00281052" not in first
+    assert first["00080005"]["Value"] == ["ISO_IR 192"]
     assert first["00080060"]["Value"] == ["CT"]
     assert "InlineBinary" in first["00282000"]
     assert third["00080018"]["Value"] == ["2.25.1.1.3"]
     assert box.get(f"{series}/metadata", headers={"Accept": "text/html"}).status_code == 406
     assert box.get("/dicomweb/studies/2.25.99/metadata").status_code == 404
     assert box.get("/dicomweb/studies/..x/metadata").status_code == 400
+    archive.index().close()
+
+
+@pytest.mark.parametrize("content", [b"", bytes(1000), b"no DICOM file"])
+def test_a_damaged_file_does_not_hide_the_others(tmp_path: Path, content: bytes) -> None:
+    archive = filled(Folders(tmp_path / "data"))
+    archive.folders.dicom_file(STUDY, SERIES, "2.25.1.1.2").write_bytes(content)
+    box = TestClient(Starlette(routes=routes(archive, unguarded)))
+    first, third = box.get(f"/dicomweb/studies/{STUDY}/series/{SERIES}/metadata").json()
+    assert first["00080018"]["Value"] == ["2.25.1.1.1"]
+    assert third["00080018"]["Value"] == ["2.25.1.1.3"]
     archive.index().close()
 
 

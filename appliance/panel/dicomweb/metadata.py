@@ -20,7 +20,8 @@ from appliance.panel.dicomweb.searching import MEDIA
 LARGE: Final = 4096
 """Bytes of a binary value that is left out."""
 _BINARY: Final = ("OB", "OD", "OF", "OL", "OV", "OW", "UN")
-_UTF_8: Final = {"00080005": {"vr": "CS", "Value": ["ISO_IR 192"]}}
+_UTF_8: Final = {"vr": "CS", "Value": ["ISO_IR 192"]}
+"""Of Specific Character Set, whatever the file is written in."""
 
 
 def metadata(folders: Folders, index: Index, request: Request, services: str) -> Response:
@@ -35,31 +36,39 @@ def metadata(folders: Folders, index: Index, request: Request, services: str) ->
 
 
 def _streamed(files: Sequence[Path]) -> Iterator[str]:
-    """One JSON array, file by file; what retention took since is left out."""
+    """One JSON array, file by file; what retention took since, or is damaged, is left out."""
     yield "["
     separator = ""
     for file in files:
         if (attributes := _attributes(file)) is not None:
-            yield separator + json.dumps(attributes, ensure_ascii=False)
+            yield separator + attributes
             separator = ","
     yield "]"
 
 
-def _attributes(file: Path) -> dict[str, Any] | None:
+def _attributes(file: Path) -> str | None:
+    """One JSON object; None if the file cannot be read."""
     # It costs memory that a page without web services need not have.
     from pydicom import dcmread
 
     try:
         dataset = dcmread(file, stop_before_pixels=True)
-    except FileNotFoundError:
+    except Exception:
+        # Whatever is wrong with one file: the answer has begun, and the others are wanted.
         return None
     attributes = {}
     for tag in sorted(dataset.keys()):
         try:
             element = dataset[tag]
             if element.VR not in _BINARY or len(element.value or b"") <= LARGE:
-                attributes[f"{int(tag):08X}"] = element.to_json_dict(None, LARGE)
+                attributes[f"{int(tag):08X}"] = _json(element.to_json_dict(None, LARGE))
         except Exception:
             # A sender's mistake, of any kind: what JSON cannot say is left out, and not all of it.
             continue
-    return {**attributes, **_UTF_8}
+    attributes["00080005"] = _json(_UTF_8)
+    return "{" + ", ".join(f'"{tag}": {said}' for tag, said in attributes.items()) + "}"
+
+
+def _json(said: dict[str, Any]) -> str:
+    """`said` as JSON. Raises ValueError for a number that is none, or infinite (RFC 8259, 6)."""
+    return json.dumps(said, ensure_ascii=False, allow_nan=False)
