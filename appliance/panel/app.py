@@ -177,7 +177,7 @@ class _Front:
     def _now(self, request: Request) -> str:
         moment = self._live.moment()
         service = moment.verdict.service
-        visit = self._pages.visit(request, service.language if service else "")
+        visit = self._pages.glance(request, service.language if service else "")
         view = view_of(moment, visit.language, time.monotonic(), time.time())
         said = {
             "kind": f"front {view.colour}",

@@ -1,7 +1,7 @@
 """Templates, languages and errors: what every page has in common."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -15,6 +15,8 @@ from appliance.panel.words import Language, chosen, counted, phrase
 SESSION: Final = "__Host-session"
 LANGUAGE: Final = "__Host-language"
 LANGUAGE_LASTS: Final = 365 * 86_400
+UNATTENDED: Final = "X-Unattended"
+"""The header of a request that a page makes by itself: nobody uses the session by that."""
 
 NAVIGATION: Final = (
     ("front", "/"),
@@ -70,12 +72,17 @@ class Pages:
 
     def visit(self, request: Request, own: str = "") -> Visit:
         """The visit that a request is; `own` is the language of a box that tells no settings."""
-        session = None
-        if request.url.scheme == "https":
-            session = self._sessions.find(request.cookies.get(SESSION, ""))
+        visit = self.glance(request, own)
+        if not visit.secure:
+            return visit
+        find = self._sessions.look if UNATTENDED in request.headers else self._sessions.find
+        return replace(visit, session=find(request.cookies.get(SESSION, "")))
+
+    def glance(self, request: Request, own: str = "") -> Visit:
+        """The visit that a request is, whoever sent it: a session is neither known nor used."""
         asked = request.query_params.get("lang") or request.cookies.get(LANGUAGE)
         accepted = request.headers.get("accept-language", "")
-        return Visit(request, chosen(asked, accepted, self._tell().language or own), session)
+        return Visit(request, chosen(asked, accepted, self._tell().language or own))
 
     def text(self, template: str, visit: Visit, values: Mapping[str, object]) -> str:
         """The text of a template."""

@@ -12,7 +12,7 @@ from itsdangerous import BadSignature, Signer, TimestampSigner
 LONGEST: Final = 8 * 3600
 """Seconds from login after which one has to log in again."""
 IDLE: Final = 1800.0
-"""Seconds without a request after which one has to, too."""
+"""Seconds without a request of a person after which one has to, too."""
 MOST: Final = 100
 """Sessions at the same time; a further one ends the one that was used the longest ago."""
 
@@ -53,16 +53,22 @@ class Sessions:
         return self._cookies().sign(id).decode("ascii")
 
     def find(self, cookie: str) -> Session | None:
-        """The session of a cookie; None if there is none, or it is over."""
+        """The session of a cookie, which is used by that; None if there is none, or it is over."""
+        session = self.look(cookie)
+        if session is not None:
+            self._used[session.id] = self._clock()
+        return session
+
+    def look(self, cookie: str) -> Session | None:
+        """The session of a cookie, which stays as idle as it was; None as of `find`."""
         try:
             id = self._cookies().unsign(cookie.encode("ascii", "replace"), LONGEST).decode("ascii")
         except BadSignature:
             return None
-        now, used = self._clock(), self._used.get(id)
-        if used is None or now - used > IDLE:
+        used = self._used.get(id)
+        if used is None or self._clock() - used > IDLE:
             self._used.pop(id, None)
             return None
-        self._used[id] = now
         return Session(id)
 
     def end(self, session: Session) -> None:

@@ -17,6 +17,7 @@ from urllib.parse import quote
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from starlette.requests import Request
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
@@ -24,7 +25,7 @@ from appliance.archive.requests import Requests
 from appliance.panel import server
 from appliance.panel import technician as technician_pages
 from appliance.panel.app import HEADERS, OPEN, STREAMS, is_allowed
-from appliance.panel.pages import SESSION
+from appliance.panel.pages import SESSION, UNATTENDED, Pages
 from appliance.panel.serving import machine_routes
 from appliance.panel.sessions import IDLE, WRONG, Attempts, Sessions
 from appliance.panel.technician import WAITING, Technician
@@ -202,6 +203,49 @@ def test_sessions_end() -> None:
     sessions.end(sessions.find(other))  # type: ignore[arg-type]
     assert not sessions.find(other)
     assert not Sessions(lambda: "one").find(other), "each process has a secret of its own"
+
+
+def test_a_page_left_open_keeps_nobody_logged_in(house: House) -> None:
+    now = [0.0]
+    sessions = Sessions(lambda: HASHED, lambda: now[0])
+    pages = Pages(lambda: house.told, sessions, None)
+    cookie = sessions.begin()
+
+    def asked(**headers: str) -> Request:
+        sent = {"Cookie": f"{SESSION}={cookie}", **headers}
+        raw = [(name.lower().encode(), value.encode()) for name, value in sent.items()]
+        scope = {"type": "http", "method": "GET", "scheme": "https", "path": "/fetches"}
+        server = {"server": ("netty", 443), "query_string": b"", "headers": raw}
+        return Request({**scope, **server})
+
+    for _ in range(3):
+        now[0] += IDLE / 3
+        assert pages.visit(asked(**{UNATTENDED: "1"})).session, "it is still shown what it may be"
+        assert pages.glance(asked()).session is None
+    assert pages.visit(asked()).session, "half an hour is not over"
+    now[0] += IDLE
+    assert pages.visit(asked(**{UNATTENDED: "1"})).session, "a person came half an hour ago"
+    now[0] += 1
+    assert pages.visit(asked(**{UNATTENDED: "1"})).session is None
+
+
+def test_the_stream_of_the_front_page_uses_no_session(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = threading.Event()
+    monkeypatch.setattr(Sessions, "find", lambda *_: used.set())
+    with house.serving() as (_, secure):
+        port = int(secure.rpartition(":")[2])
+        with (
+            socket.create_connection(("127.0.0.1", port), 60) as plain,
+            _trusting().wrap_socket(plain) as connection,
+        ):
+            cookie = f"Cookie: {SESSION}=x".encode()
+            connection.sendall(b"GET /live HTTP/1.1\r\nHost: x\r\n" + cookie + b"\r\n\r\n")
+            answer = b""
+            while b"data:" not in answer:
+                answer += connection.recv(65_536)
+    assert not used.is_set()
 
 
 # -- guessing

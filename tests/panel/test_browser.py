@@ -20,6 +20,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_play
 from appliance.archive.requests import Requests
 from appliance.health.verdict import Verdict
 from appliance.panel import app
+from appliance.panel.pages import UNATTENDED
 from appliance.panel.technician import STUDIES_A_PAGE
 from tests.panel.houses import PASSWORD, House
 from tests.panel.verdicts import NAMES, verdict
@@ -330,7 +331,8 @@ def test_the_front_page_looks_by_itself_where_streams_are_refused(
     monkeypatch.setattr(app, "STREAMS", 0)
     context = visiting(browser, DESK)
     page = context.new_page()
-    page.goto(clinic.plain)
+    with page.expect_request(lambda asked: asked.headers.get(UNATTENDED.lower()) == "1"):
+        page.goto(clinic.plain)
     expect(page.locator("h1")).to_have_text("正常に動作しています")
     clinic.be("fault")
     expect(page.locator("h1")).to_have_text("異常があります")
