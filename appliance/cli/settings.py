@@ -70,6 +70,7 @@ def _proven(settings: Settings) -> tuple[str, ...]:
 def _password(options: argparse.Namespace) -> int:
     from getpass import getpass
 
+    from appliance.panel.forms import is_text
     from appliance.settings.passwords import SHORTEST, hash_password
 
     if sys.stdin.isatty():
@@ -80,6 +81,8 @@ def _password(options: argparse.Namespace) -> int:
         password = sys.stdin.readline().rstrip("\n")
     if len(password) < SHORTEST:
         raise Failed(f"a password needs {SHORTEST} characters or more")
+    if not is_text(password):
+        raise Failed("a password is of letters, digits, signs and spaces; the login takes no other")
     print(f'password = "{hash_password(password)}"')
     return 0
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Final
+from unicodedata import category
 from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
@@ -33,10 +34,13 @@ async def read_form(request: Request) -> Mapping[str, str]:
     except ValueError:
         raise HTTPException(400) from None
     fields = dict(pairs)
-    if len(fields) != len(pairs) or not all(map(_is_text, fields.values())):
+    if len(fields) != len(pairs) or not all(map(is_text, fields.values())):
         raise HTTPException(400)
     return fields
 
 
-def _is_text(value: str) -> bool:
-    return all(letter.isprintable() for letter in value)
+def is_text(value: str) -> bool:
+    """Whether a field may hold `value`: letters, and spaces as keyboards and tables have them."""
+    return all(
+        letter.isprintable() or letter == "\t" or category(letter) == "Zs" for letter in value
+    )

@@ -307,7 +307,7 @@ class Technician:
             return "no_such_remote"
         if not any(keys.values()):
             return "one_of"
-        if any(len(key) > LONGEST_KEY or set(key) & set("*?\\") for key in keys.values()):
+        if any(len(key) > LONGEST_KEY or set(key) & set("*?\\\t") for key in keys.values()):
             return "no_wildcards"
         return ""
 

@@ -159,8 +159,8 @@ TECHNICIAN: Final[Mapping[str, Text]] = {
         "患者番号か受付番号を入力してください。", "Write a patient or accession number."
     ),
     "no_wildcards": Text(
-        "64 文字まで、* ? \\ は使えません。",
-        "At most 64 characters, and none of * ? \\.",
+        "64 文字まで、* ? \\ とタブは使えません。",
+        "At most 64 characters, none of * ? \\, and no tab.",
     ),
     "no_such_remote": Text("その接続先はありません。", "There is no such remote system."),
     "no_remotes": Text(

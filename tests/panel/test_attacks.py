@@ -322,11 +322,25 @@ FORM = {"Content-Type": "application/x-www-form-urlencoded"}
         (b"&".join(b"a%d=1" % n for n in range(50)), FORM, 400),
         (b"nonsense", FORM, 400),
         (b"", FORM, 403),
+        (b"password=%e3%80%80%09%c2%a0", FORM, 403),
+        (b"password=%1b", FORM, 400),
+        (b"password=%e2%80%ae", FORM, 400),
     ],
 )
 def test_malformed_forms(house: House, body: bytes, headers: dict[str, str], status: int) -> None:
     client = house.client(address="198.51.100.9")
     assert client.post("/login", content=body, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("around", ["\u3000", "\t", "\u00a0"])
+def test_spaces_of_any_kind_around_a_number_do_not_matter(house: House, around: str) -> None:
+    client = house.technician()
+    keys = {"remote": "main", "patient_id": f"{around}山田\u3000{around}"}
+    answer = client.post("/search", data={"token": token_of(client), **keys})
+    requests = Requests.open(house.folders.requests)
+    search, _ = requests.find_search(int(answer.headers["location"].rpartition("/")[2]))
+    requests.close()
+    assert search.patient_id == "山田"
 
 
 @pytest.mark.parametrize(

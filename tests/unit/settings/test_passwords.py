@@ -83,6 +83,9 @@ def test_the_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
     assert cli.main(["password"]) == 1
     assert "10 characters" in capsys.readouterr().err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("correct\x1bhorse battery\n"))
+    assert cli.main(["password"]) == 1
+    assert "the login takes no other" in capsys.readouterr().err
     assert cli.main(["token"]) == 0
     out = capsys.readouterr().out
     token = re.search(r": (\S+)$", out, re.MULTILINE)
