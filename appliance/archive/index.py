@@ -285,10 +285,18 @@ def query(level: Level, keys: Keys) -> tuple[str, list[str]]:
 
 
 def _condition(level: Level, keyword: str, wanted: Sequence[str]) -> str:
-    test = " OR ".join(_test(keyword, value) for value in wanted)
+    test = _any([_test(keyword, value) for value in wanted])
     if keyword == "ModalitiesInStudy" or (level == "study" and keyword in _OF_SERIES):
         return f"studies.id IN (SELECT study FROM series WHERE {test})"
     return f"({test})"
+
+
+def _any(tests: Sequence[str]) -> str:
+    """One of `tests`, halved again and again: SQLite takes no expression deeper than 1000."""
+    if len(tests) <= 2:
+        return " OR ".join(tests)
+    half = len(tests) // 2
+    return f"({_any(tests[:half])}) OR ({_any(tests[half:])})"
 
 
 def _test(keyword: str, value: str) -> str:

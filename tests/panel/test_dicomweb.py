@@ -31,6 +31,7 @@ from starlette.testclient import TestClient
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.files import Folders
 from appliance.archive.index import Index
+from appliance.panel.dicomweb.asking import MANY
 from appliance.panel.dicomweb.attributes import ATTRIBUTES
 from appliance.panel.dicomweb.metadata import LARGE
 from appliance.panel.dicomweb.services import Archive, Endpoint, routes
@@ -237,6 +238,15 @@ def test_attributes_that_json_cannot_say(tmp_path: Path) -> None:
     assert box.get("/dicomweb/studies/2.25.99/metadata").status_code == 404
     assert box.get("/dicomweb/studies/..x/metadata").status_code == 400
     archive.index().close()
+
+
+@pytest.mark.parametrize("keyword", ["InstanceNumber", "Modality", "SOPInstanceUID"])
+def test_as_many_values_as_a_key_may_have(web: TestClient, keyword: str) -> None:
+    form = {"InstanceNumber": "{}", "Modality": "M{}*", "SOPInstanceUID": "2.25.1.1.{}"}[keyword]
+    for many, answers in ((MANY, (200, 204)), (MANY + 1, (400,))):
+        values = "\\".join(map(form.format, range(1, many + 1)))
+        answer = web.get("/dicomweb/instances", params={keyword: values})
+        assert answer.status_code in answers, answer.text
 
 
 @pytest.mark.parametrize("content", [b"", bytes(1000), b"no DICOM file"])
