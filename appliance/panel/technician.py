@@ -474,10 +474,18 @@ async def _checked_form(request: Request, visit: Visit, sessions: Sessions) -> V
 def _check_origin(request: Request) -> None:
     """Refuse a form that another site's page sends; browsers say which one it is (Origin)."""
     origin = request.headers.get("origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("host", ""):
+    if origin is not None and _host(origin) != request.headers.get("host", ""):
         raise HTTPException(403)
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise HTTPException(403)
+
+
+def _host(origin: str) -> str | None:
+    """The host of an origin, with its port; None if it is written as none can be."""
+    try:
+        return urlsplit(origin).netloc
+    except ValueError:
+        return None
 
 
 def _page_number(request: Request) -> int:

@@ -167,8 +167,9 @@ def test_a_form_of_another_page_is_refused(technician: TestClient, house: House,
     assert technician.get("/studies").status_code == 200, "nobody was logged out"
 
 
-def test_another_page_cannot_log_in_either(house: House) -> None:
-    headers = {"Origin": "https://evil.example"}
+@pytest.mark.parametrize("origin", ["https://evil.example", "http://[", "https://netty:x"])
+def test_another_page_cannot_log_in_either(house: House, origin: str) -> None:
+    headers = {"Origin": origin}
     answer = house.client().post("/login", data={"password": PASSWORD}, headers=headers)
     assert answer.status_code == 403
     assert "set-cookie" not in answer.headers
