@@ -26,7 +26,11 @@ _COLUMNS: dict[Level, tuple[tuple[str, str], ...]] = {
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a table with aligned columns, ended by a line break."""
+    """Return a table with aligned columns, ended by a line break.
+
+    What is in it came from elsewhere: nothing of it moves the cursor or is taken for a command.
+    """
+    rows = [[_printable(cell) for cell in row] for row in rows]
     widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
     lines = [
         "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()
@@ -117,6 +121,10 @@ class Progress:
         """Leave the line behind."""
         if self.enabled and self._width:
             self.stream.write("\n")
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _cell(value: str | int | None) -> str:

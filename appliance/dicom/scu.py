@@ -253,7 +253,7 @@ class Requestor:
                 completed=response.NumberOfCompletedSuboperations,
                 failed=response.NumberOfFailedSuboperations,
                 warning=response.NumberOfWarningSuboperations,
-                comment=str(response.ErrorComment or ""),
+                comment=_comment(response),
             )
         raise RequestFailed("aborted", f"{remote.name} ended the association without an answer")
 
@@ -471,8 +471,14 @@ def _require_success(remote: RemoteAE, service: str, response: Any) -> None:
         "status",
         f"{remote.name} answered {service} with status 0x{status:04X}; its own log says why",
         status,
-        str(getattr(response, "ErrorComment", None) or ""),
+        _comment(response),
     )
+
+
+def _comment(response: Any) -> str:
+    """The Error Comment (0000,0902), of one line that no terminal takes for a command."""
+    text = str(getattr(response, "ErrorComment", None) or "")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _release(association: QuietAssociation) -> None:

@@ -624,6 +624,11 @@ def test_suspend_where_there_is_no_folder(run: Run, tmp_path: Path, name: str) -
     assert "nothing has run there yet" in err
 
 
+def test_what_a_pacs_says_is_no_command_for_the_terminal() -> None:
+    said = terminal.table(("what",), [("A\x1b]0;owned\x07\x1b[2J\nfake",)])
+    assert said.splitlines()[-1] == "A?]0;owned??[2J?fake"
+
+
 def test_the_status_table_tells_of_remotes_events_and_counters() -> None:
     status = Status(
         studies=1, series=2, instances=3, bytes=5 << 20, pictures=4, picture_bytes=2048,
