@@ -19,9 +19,12 @@ import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from appliance.panel.handshakes import Handshakes
+from appliance.panel.visitors import machine_of
+
 PINGS_EVERY: Final = 50
 """Turns of uvicorn's loop, ten a second, between two signs of life."""
-CONNECTIONS: Final = 512
+CONNECTIONS: Final = 1024
 PER_MACHINE: Final = 256
 THREADS: Final = 4
 """Each holds a connection to the catalogue, with a cache of its own."""
@@ -45,7 +48,7 @@ class Impatient(H11Protocol):
         """Count the connection, and begin to wait."""
         super().connection_made(transport)
         self.app_state = {**self.app_state, "wait_anew": self.wait_anew}
-        self._machine = self.client[0] if self.client else ""
+        self._machine = machine_of(self.client[0]) if self.client else ""
         self.machines[self._machine] += 1
         if self.machines[self._machine] > PER_MACHINE:
             transport.abort()
@@ -107,6 +110,7 @@ class Server(uvicorn.Server):
         self._context = context
         self._every_second = every_second
         self._notifier = sdnotify.SystemdNotifier()
+        self._taking: list[asyncio.Task[None]] = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to serve: HTTP on the first socket, HTTPS on the second, if there is one."""
@@ -116,15 +120,10 @@ class Server(uvicorn.Server):
         plain, *secure = sockets or []
         self.servers = [await loop.create_server(self._protocol, sock=plain, backlog=backlog)]
         for listener in secure:
-            self.servers.append(
-                await loop.create_server(
-                    self._protocol,
-                    sock=listener,
-                    ssl=self._context,
-                    ssl_handshake_timeout=SENT_WITHIN,
-                    backlog=backlog,
-                )
-            )
+            assert self._context is not None
+            listener.listen(backlog)
+            handshakes = Handshakes(listener, self._context, self._protocol, SENT_WITHIN)
+            self._taking.append(loop.create_task(handshakes.take()))
         self.started = True
         self._notifier.notify("READY=1\nSTATUS=the page is up")
 
@@ -134,6 +133,12 @@ class Server(uvicorn.Server):
             config=self.config, server_state=self.server_state, app_state={}
         )
         return protocol
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Take no more connections, and end those that there are."""
+        for taking in self._taking:
+            taking.cancel()
+        await super().shutdown(sockets)
 
     async def on_tick(self, counter: int) -> bool:
         """Be called ten times a second; return whether to stop."""

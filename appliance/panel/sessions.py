@@ -1,6 +1,5 @@
 """Who is logged in: sessions, the tokens of their forms, and how often a password may be wrong."""
 
-import ipaddress
 import secrets
 import time
 from collections.abc import Callable
@@ -8,6 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from itsdangerous import BadSignature, Signer, TimestampSigner
+
+from appliance.panel.visitors import machine_of
 
 LONGEST: Final = 8 * 3600
 """Seconds from login after which one has to log in again."""
@@ -102,12 +103,12 @@ class Attempts:
 
     def wait(self, address: str) -> float:
         """Seconds until `address` may try again; 0 if it may now."""
-        times = self._recent(_machine(address))
+        times = self._recent(machine_of(address))
         return max(0.0, times[-WRONG] + WAIT - self._clock()) if len(times) >= WRONG else 0.0
 
     def wrong(self, address: str) -> None:
         """Note that `address` tried, before it is known whether it was right."""
-        machine = _machine(address)
+        machine = machine_of(address)
         times = self._recent(machine)
         self._wrong.pop(machine, None)  # The dictionary keeps the order of the last attempts.
         self._wrong[machine] = [*times, self._clock()][-WRONG:]
@@ -116,20 +117,8 @@ class Attempts:
 
     def right(self, address: str) -> None:
         """Note that `address` knew the password."""
-        self._wrong.pop(_machine(address), None)
+        self._wrong.pop(machine_of(address), None)
 
     def _recent(self, machine: str) -> list[float]:
         now = self._clock()
         return [at for at in self._wrong.get(machine, ()) if now - at < WAIT]
-
-
-def _machine(address: str) -> str:
-    """What one machine has to itself: an IPv4 address, or a network of 64 bits."""
-    try:
-        parsed = ipaddress.ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if isinstance(parsed, ipaddress.IPv6Address):
-        mapped = parsed.ipv4_mapped
-        return str(mapped or ipaddress.ip_network((parsed, 64), strict=False))
-    return str(parsed)

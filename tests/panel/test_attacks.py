@@ -25,10 +25,12 @@ from appliance.archive.requests import Requests
 from appliance.panel import server
 from appliance.panel import technician as technician_pages
 from appliance.panel.app import HEADERS, OPEN, STREAMS, is_allowed
+from appliance.panel.handshakes import OF_ONE_MACHINE
 from appliance.panel.pages import SESSION, UNATTENDED, Pages
 from appliance.panel.serving import machine_routes
 from appliance.panel.sessions import IDLE, WRONG, Attempts, Sessions
 from appliance.panel.technician import WAITING, Technician
+from appliance.panel.visitors import machine_of
 from appliance.settings.shown import Shown
 from tests.panel.houses import HASHED, PASSWORD, PATIENT, TOKEN, House
 
@@ -645,3 +647,45 @@ def test_one_machine_cannot_take_all_connections(house: House) -> None:
         finally:
             for one in taken:
                 one.close()
+
+
+def test_silent_handshakes_of_one_machine_are_cut_off(house: House) -> None:
+    """Each costs memory for TLS before it is a connection that could be counted."""
+    with house.serving() as (_, secure):
+        port = int(secure.rpartition(":")[2])
+        silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(200)]
+        try:
+            visitor = ssl.create_default_context()
+            visitor.check_hostname, visitor.verify_mode = False, ssl.CERT_NONE
+            with socket.socket() as other:
+                # Another address of this machine stands for another machine.
+                other.bind(("127.0.0.2", 0))
+                other.settimeout(60)
+                other.connect(("127.0.0.1", port))
+                with visitor.wrap_socket(other) as seen:
+                    seen.sendall(b"GET /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                    assert seen.recv(100).startswith(b"HTTP/1.1 ")
+            assert len([one for one in silent if _waits(one)]) == OF_ONE_MACHINE
+        finally:
+            for one in silent:
+                one.close()
+        again = ssl.get_server_certificate(("127.0.0.1", port), timeout=60)
+        assert "BEGIN CERTIFICATE" in again, "their places are free"
+
+
+def _waits(connection: socket.socket) -> bool:
+    """Whether the other side keeps a connection, and has said nothing."""
+    connection.setblocking(False)
+    try:
+        connection.recv(1)
+    except BlockingIOError:
+        return True
+    except ConnectionResetError:
+        pass
+    return False
+
+
+def test_a_machine_has_an_ipv6_network_to_itself() -> None:
+    assert machine_of("2001:db8::1") == machine_of("2001:db8::ffff:2%eth0")
+    assert machine_of("2001:db8::1") != machine_of("2001:db8:0:1::1")
+    assert machine_of("::ffff:192.0.2.1") == machine_of("192.0.2.1")
