@@ -132,6 +132,7 @@ class Service:
             settings.images,
             settings.masks,
             receiving=lambda: self._intake.running,
+            leave=settings.storage.reserve // 2,
         )
         self._storage = Storage(
             self._folders,

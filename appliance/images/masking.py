@@ -10,8 +10,11 @@ then is made of it, pictures included, has no text in it. A frame at a time is i
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from io import BytesIO
 from itertools import chain
 from pathlib import Path
@@ -79,6 +82,8 @@ class Masking:
     rules: tuple[Mask, ...] = ()
     hold: bool = True
     bits: bool = False
+    leave: int = 0
+    """Bytes of the disk that a masked copy leaves free."""
 
     def file(self, path: Path, limits: Limits) -> tuple[str, int] | None:
         """Mask the image in a DICOM file, if there is anything to mask that has not been yet.
@@ -118,12 +123,21 @@ class Masking:
         if not blank and not _hides(frames, padding):
             return Looked(None, frames)
         with PendingFile.create(path, folder) as pending:
-            _write(pending, _read(path), frames, blank, padding)
+            _write(pending, _read(path), frames, blank, padding, partial(self._room, path.parent))
             if _identity(path) != before:
                 # Its new content waits for its turn, and must not be written over by this one.
                 raise Undecodable("The instance came again while it was being masked.")
             sync_directories(pending.settle())
             return Looked((str(ExplicitVRLittleEndian), pending.size))
+
+    def _room(self, folder: Path, size: int) -> None:
+        """Raises OSError where a file of `size` bytes would leave less than is to be left.
+
+        A compressed image grows many times over: nobody else is to meet a full disk for it.
+        """
+        figures = os.statvfs(folder)
+        if size + self.leave > figures.f_bavail * figures.f_frsize:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _concerns(self, attributes: Attributes) -> bool:
         """Whether a closer look is worth its time: most images are of no rule."""
@@ -190,8 +204,12 @@ def _write(
     frames: Frames,
     blank: Blank,
     padding: int | None,
+    room: Callable[[int], None],
 ) -> None:
-    """Write a dataset, its pixels masked, no bits set beside the stored ones."""
+    """Write a dataset, its pixels masked, no bits set beside the stored ones.
+
+    `room` is asked for its size before the first byte.
+    """
     layout = frames.layout
     hidden = masked(blank, np.arange(layout.rows), layout.columns)
     shown = iter(frames)
@@ -200,6 +218,7 @@ def _write(
     size = (first.samples.size * layout.frames * bits + 7) // 8
     if size > _LONGEST:
         raise Undecodable("The image is too large to be masked: 4 GiB uncompressed.")
+    room(size)
     _describe(dataset, first)
     if blank:
         _declare(dataset)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from appliance.images.encode import Encoding
 from appliance.settings.model import Mask
+
+POSTPONED: Final = "postponed"
+"""The state of a job, beside those of RenderState, that is to be done again later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +25,10 @@ class BurnedIn:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """The data folder, how pictures are encoded, and what the worker may use (bytes, pixels)."""
+    """The data folder, how pictures are encoded, and what the worker may use (bytes, pixels).
+
+    leave: bytes of the disk that masked copies leave free
+    """
 
     data: str
     encoding: Encoding
@@ -31,6 +37,7 @@ class Orders:
     frames: int
     overlays: bool
     burned_in: BurnedIn = field(default_factory=BurnedIn)
+    leave: int = 0
 
     def line(self) -> str:
         """The orders as one argument of a command line."""
@@ -47,6 +54,7 @@ class Orders:
                 "masks": [asdict(mask) for mask in self.burned_in.masks],
                 "hold": self.burned_in.hold,
                 "bits": self.burned_in.bits,
+                "leave": self.leave,
             }
         )
 
@@ -62,6 +70,7 @@ class Orders:
             frames=told["frames"],
             overlays=told["overlays"],
             burned_in=BurnedIn(tuple(map(_mask, told["masks"])), told["hold"], told["bits"]),
+            leave=told["leave"],
         )
 
 

@@ -21,7 +21,7 @@ from typing import Any, Final
 from appliance.archive.files import ANIMATION_SUFFIX, DICOM_SUFFIX, Folders
 from appliance.archive.records import PictureRow, Presented, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
-from appliance.images.orders import BurnedIn, Orders
+from appliance.images.orders import POSTPONED, BurnedIn, Orders
 from appliance.images.worker_process import POLL, Died, Hung, WorkerProcess
 
 OnOutcome = Callable[[Sequence[RenderOutcome]], None]
@@ -47,6 +47,8 @@ class Bounds:
     """Rows times columns of a frame that is rendered at most."""
     frames: int = 100_000
     """Frames of an instance that are rendered at most."""
+    leave: int = 0
+    """Bytes of the disk that masked copies leave free, for what must be written."""
 
     def __post_init__(self) -> None:
         if not 1 <= self.batch <= _LARGEST_BATCH:
@@ -82,6 +84,8 @@ class RenderPool:
         self._burned_in = burned_in or BurnedIn()
         self._changed = threading.Condition()
         self._queue: deque[_Attempt] = deque()
+        self._later: list[_Attempt] = []
+        self._no_room = ""
         self._in_flight = 0
         self._idle_workers = 0
         self._closing = False
@@ -110,7 +114,7 @@ class RenderPool:
 
     @property
     def pending(self) -> int:
-        """Jobs that were submitted and have no outcome yet."""
+        """Jobs that were submitted and have no outcome yet, but for those that wait for room."""
         with self._changed:
             return len(self._queue) + self._in_flight
 
@@ -142,6 +146,7 @@ class RenderPool:
         with self._changed:
             self._closing = True
             self._queue.clear()
+            self._later.clear()
             self._changed.notify_all()
         deadline = time.monotonic() + timeout
         clean = self._joined(deadline)
@@ -163,6 +168,7 @@ class RenderPool:
         idle by one that would have to start a worker; a job that killed a worker goes alone.
         """
         with self._changed:
+            self._queue_due()
             self._idle_workers += has_worker
             try:
                 self._changed.wait_for(lambda: self._closing or self._for_me(has_worker), POLL)
@@ -172,8 +178,8 @@ class RenderPool:
                 self._idle_workers -= has_worker
             share = -(-len(self._queue) // len(self._supervisors))
             batch = [self._queue.popleft()]
-            while len(batch) < min(share, self._bounds.batch) and not batch[0].deaths:
-                if self._queue[0].deaths:
+            while len(batch) < min(share, self._bounds.batch) and not batch[0].goes_alone:
+                if self._queue[0].goes_alone:
                     break
                 batch.append(self._queue.popleft())
             self._in_flight += len(batch)
@@ -182,6 +188,27 @@ class RenderPool:
     def _for_me(self, has_worker: bool) -> bool:
         leave = 0 if has_worker or not self._idle_workers else self._bounds.batch
         return len(self._queue) > leave
+
+    def _postpone(self, attempts: Sequence[_Attempt], obstacle: str) -> None:
+        """Keep attempts of which the results do not fit on the disk, each for a time of its own."""
+        with self._changed:
+            self._in_flight -= len(attempts)
+            self._no_room = obstacle or self._no_room
+            for attempt in () if self._closing else attempts:
+                pause = _PAUSES[min(attempt.postponed, len(_PAUSES) - 1)]
+                attempt.postponed += 1
+                attempt.due = time.monotonic() + pause
+                self._later.append(attempt)
+
+    def _say_obstacle(self) -> None:
+        """After a batch that was written: what still waits for room is told as long as it does."""
+        with self._changed:
+            self.obstacle = self._no_room if self._later else ""
+
+    def _queue_due(self) -> None:
+        now = time.monotonic()
+        self._queue.extend(one for one in self._later if one.due <= now)
+        self._later = [one for one in self._later if one.due > now]
 
     def _give_back(self, first: Sequence[_Attempt], last: Sequence[_Attempt] = ()) -> None:
         """Queue attempts again, in front and at the end."""
@@ -221,6 +248,18 @@ class _Attempt:
 
     job: RenderJob
     deaths: int = 0
+    postponed: int = 0
+    due: float = 0.0
+    """When it may be tried again, if it was postponed."""
+
+    @property
+    def goes_alone(self) -> bool:
+        """Whether others are not to suffer with it again."""
+        return self.deaths > 0 or self.postponed > 0
+
+
+def _first_reason(results: Sequence[tuple[_Attempt, dict[str, Any]]]) -> str:
+    return next((result["reason"] for _, result in results), "")
 
 
 class _Closed(Exception):
@@ -241,6 +280,7 @@ class _Supervisor:
             frames=pool._bounds.frames,
             overlays=pool._overlays,
             burned_in=pool._burned_in,
+            leave=pool._bounds.leave,
         )
         self._postponed = 0
         self.worker: WorkerProcess | None = None
@@ -295,11 +335,15 @@ class _Supervisor:
 
     def _done(self, batch: Sequence[_Attempt], results: Sequence[dict[str, Any]]) -> None:
         self._postponed = 0
-        self._pool.obstacle = ""
+        pairs = list(zip(batch, results, strict=True))
+        later = [(attempt, result) for attempt, result in pairs if result["state"] == POSTPONED]
+        self._pool._postpone([attempt for attempt, _ in later], _first_reason(later))
+        self._pool._say_obstacle()
         self._pool._report(
             [
                 self._outcome(attempt.job, result)
-                for attempt, result in zip(batch, results, strict=True)
+                for attempt, result in pairs
+                if result["state"] != POSTPONED
             ]
         )
 

@@ -40,8 +40,9 @@ _MEGAPIXEL = 1_000_000
 class Rendering:
     """Keeps the render pool busy with what the catalogue has queued.
 
-    `receiving` tells how many instances are arriving now. Workers are the last to get a processor,
-    and still slow down whoever uses the others: memory and disk are shared, and often the cores.
+    `receiving` tells how many instances are arriving now; `leave` is how many bytes of the disk
+    masked copies leave free. Workers are the last to get a processor, and still slow down whoever
+    uses the others: memory and disk are shared, and often the cores.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class Rendering:
         images: Images,
         masks: tuple[Mask, ...] = (),
         receiving: Callable[[], int] = lambda: 0,
+        leave: int = 0,
     ) -> None:
         self._catalogue = catalogue
         self._receiving = receiving
@@ -69,7 +71,9 @@ class Rendering:
             folders,
             self._finished,
             bounds=Bounds(
-                frame_pixels=images.largest_frame * _MEGAPIXEL, frames=images.most_frames
+                frame_pixels=images.largest_frame * _MEGAPIXEL,
+                frames=images.most_frames,
+                leave=leave,
             ),
             drop_dicom=not images.keep_dicom,
             overlays=images.overlays,
@@ -88,10 +92,11 @@ class Rendering:
         images: Images,
         masks: tuple[Mask, ...] = (),
         receiving: Callable[[], int] = lambda: 0,
+        leave: int = 0,
     ) -> "Rendering":
         """Return the rendering that the settings describe."""
         encoding = Encoding(images.format, images.quality, images.animation)
-        return cls(catalogue, folders, encoding, images, masks, receiving)
+        return cls(catalogue, folders, encoding, images, masks, receiving, leave)
 
     def start(self) -> None:
         """Start to render what is queued."""

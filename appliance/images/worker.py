@@ -32,7 +32,7 @@ from appliance.archive.files import (
 from appliance.images.animation import Reel
 from appliance.images.encode import NotEncodable, encode, obstacle
 from appliance.images.masking import Looked, Masking
-from appliance.images.orders import Orders
+from appliance.images.orders import POSTPONED, Orders
 from appliance.images.render import Limits, NoPicture, Picture, Renderer, Undecodable
 from appliance.images.render.decode import Frames
 from appliance.images.render.softcopy import is_state
@@ -50,6 +50,10 @@ Row = tuple[int | None, int, int, int, str]
 
 class Unwritable(Exception):
     """Pictures cannot be written now, which is no fault of the instance they are of."""
+
+
+class NoRoom(Exception):
+    """What is made of one instance does not fit on the disk now; others may."""
 
 
 @dataclass(slots=True)
@@ -148,7 +152,7 @@ class Worker:
         limits = Limits(frame_pixels=orders.frame_pixels, frames=orders.frames)
         self._limits = limits
         told = orders.burned_in
-        self._masking = Masking(told.masks, told.hold, told.bits)
+        self._masking = Masking(told.masks, told.hold, told.bits, orders.leave)
         self._renderer = Renderer(limits, overlays=orders.overlays, progress=self._tell)
         self._told = 0.0
         self._obstacle = obstacle(orders.encoding.format)
@@ -187,20 +191,28 @@ class Worker:
                 made.remarks[reel.remark] = None
         except Unwritable:
             raise
+        except NoRoom as reason:
+            self._take_back(job, made.rows, pictures, mark)
+            return made.nothing(POSTPONED, str(reason))
         except BaseException as error:
             self._take_back(job, made.rows, pictures, mark)
             return made.nothing(*_refused(error))
         return made.all()
 
     def _mask(self, job: Sequence[str]) -> Looked:
-        """Black out the text in the pixels of a job's file; a full disk is no fault of the job."""
+        """Black out the text in the pixels of a job's file; a full disk is no fault of the job.
+
+        Nor of the others: a masked copy may be many times as large as they are.
+        """
         path = self._folders.dicom_file(*job)
         # With the pictures' own, so that it is swept with them if this process is killed.
         pictures = self._folders.images / job[0] / job[1]
         try:
             return self._masking.looked(path, self._limits, self._tell, folder=pictures)
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise NoRoom(f"Pictures cannot be written: {error.strerror}.") from error
+            if error.errno == errno.EROFS:
                 raise Unwritable(f"Pictures cannot be written: {error.strerror}.") from error
             raise
 

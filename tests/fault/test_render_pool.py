@@ -500,6 +500,34 @@ def test_text_in_pixels_is_blacked_out_before_the_picture(archive: Archive) -> N
     assert "Held back" in found["1.2"].reason
 
 
+def test_what_does_not_fit_on_the_disk_waits_and_the_others_do_not(
+    archive: Archive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A masked copy of a compressed image is many times as large; nobody else waits for it."""
+    monkeypatch.setattr("appliance.images.pool._PAUSES", (0.1,))
+    rule = Mask(modality="OT", columns=64, blank=((0, 0, 64, 8),))
+    bounds, burned_in = Bounds(leave=1 << 60), BurnedIn((rule,))
+    one = RenderPool(
+        1, Encoding(), archive.folders, archive.note, bounds=bounds, burned_in=burned_in
+    )
+    before = archive.job("1.0")
+    path = archive.folders.dicom_file(STUDY, SERIES, "1.0")
+    content = path.read_bytes()
+    narrow = made.grey(IMAGE[:, :48])
+    try:
+        one.submit([before, *(archive.job(f"1.{n}", narrow) for n in range(1, 9))])
+        found = archive.wait(8)
+        until(lambda: [waiting for waiting in one._later if waiting.postponed > 2])
+        assert one.obstacle == "Pictures cannot be written: No space left on device."
+        assert one.alive
+    finally:
+        one.close(5)
+    assert "1.0" not in found
+    assert {outcome.state for outcome in found.values()} == {"rendered"}
+    assert path.read_bytes() == content
+    assert not list(archive.folders.data.rglob("*.part"))
+
+
 def test_a_worker_that_is_killed_while_masking_leaves_nothing_half(archive: Archive) -> None:
     rule = Mask(modality="OT", blank=((0, 0, 64, 8),))
     one = RenderPool(1, Encoding(), archive.folders, archive.note, burned_in=BurnedIn((rule,)))
