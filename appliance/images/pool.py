@@ -18,6 +18,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
+from appliance.archive.adoption import pictures_by_instance
 from appliance.archive.files import ANIMATION_SUFFIX, DICOM_SUFFIX, Folders
 from appliance.archive.records import PictureRow, Presented, RenderJob, RenderOutcome
 from appliance.images.encode import Encoding
@@ -233,13 +234,22 @@ class RenderPool:
         """Remove what a worker that can no longer do so has left: temporary files, and pictures."""
         known = {self._encoding.suffix, ANIMATION_SUFFIX, DICOM_SUFFIX}
         suffixes = "|".join(map(re.escape, known))
-        end = r"(\.[0-9a-f]+\.part)" + ("?" if pictures else "")
-        name = re.compile(rf"\.?{re.escape(job.instance)}(\.\d{{4,}})?({suffixes}){end}")
+        part = re.compile(rf"\.{re.escape(job.instance)}(\.\d{{4,}})?({suffixes})\.[0-9a-f]+\.part")
         folder = self._folders.images / job.study / job.series
         with suppress(OSError):
-            for entry in os.scandir(folder):
-                if name.fullmatch(entry.name):
-                    os.unlink(entry.path)
+            names = os.listdir(folder)
+            own = self._pictures(job, names) if pictures else ()
+            for name in (*filter(part.fullmatch, names), *own):
+                os.unlink(folder / name)
+
+    def _pictures(self, job: RenderJob, names: Sequence[str]) -> list[str]:
+        """The pictures of a job's instance among those of its series."""
+        instances: list[str] = []
+        with suppress(FileNotFoundError):
+            files = os.listdir(self._folders.dicom / job.study / job.series)
+            instances = [name.removesuffix(DICOM_SUFFIX) for name in files]
+        found = pictures_by_instance(names, {job.instance, *instances})
+        return [picture.name for picture in found.get(job.instance, ())]
 
 
 @dataclass(slots=True)

@@ -246,6 +246,20 @@ def test_a_job_on_which_two_workers_die_fails_alone(archive: Archive, pool: Open
     assert archive.pictures() == {f"1.{n}.jpg" for n in range(1, 20)}
 
 
+def test_what_is_swept_after_a_worker_is_of_its_instance_alone(
+    archive: Archive, pool: Opened
+) -> None:
+    """1.0.1234.jpg may be frame 1234 of one instance, and is the only picture of another."""
+    one = pool()
+    one.submit([archive.job("1.0.1234")])
+    archive.wait(1)
+    folder = archive.folders.images / STUDY / SERIES
+    for name in ("1.0.0001.jpg", "1.0.0002.jpg", ".1.0.0003.jpg.0123456789abcdef.part"):
+        (folder / name).write_bytes(b"x")
+    one._sweep(archive.job("1.0"), pictures=True)
+    assert archive.pictures() == {"1.0.1234.jpg"}
+
+
 def test_a_job_on_which_its_worker_crashes_fails_alone(archive: Archive, pool: Opened) -> None:
     one = pool()
     one.submit([archive.job("1.1"), archive.job("1.0", large()), archive.job("1.2")])
