@@ -10,6 +10,7 @@ from pydicom.datadict import keyword_dict
 from pydicom.uid import UID
 
 from appliance import __version__
+from appliance.archive.records import PRESENTATION_STATES
 from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from appliance.dicom.matches import KEYS, Level
 from appliance.dicom.scp import APPLICATION_CONTEXT, REQUEST_WITHIN, UNRECOGNIZED_OPERATION
@@ -19,6 +20,7 @@ from appliance.dicom.sop_classes import (
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
     VERIFICATION,
+    StorageClass,
     storage_classes,
     transfer_syntaxes,
     verification_syntaxes,
@@ -32,6 +34,8 @@ _MATCHED: dict[Level, frozenset[str]] = {
     "SERIES": frozenset({"StudyInstanceUID"}),
     "IMAGE": frozenset({"StudyInstanceUID", "SeriesInstanceUID"}),
 }
+
+_ASKED_BY_HAND = frozenset({"AccessionNumber", "StudyInstanceUID"})
 
 _CHARACTER_SETS = (
     *("ISO_IR 6", "ISO_IR 13", "ISO_IR 100", "ISO_IR 192"),
@@ -52,6 +56,7 @@ def conformance_statement(settings: Settings, proven: Sequence[str]) -> str:
         _initiation(settings),
         _acceptance(settings, proven),
         _store_statuses(settings),
+        _web_services(),
         _deidentification(settings),
         _character_sets(),
         _security(settings),
@@ -84,7 +89,8 @@ def _overview(settings: Settings) -> Iterator[str]:
         ],
     )
     yield ""
-    yield "No media storage services."
+    yield "No media storage services. Programs in the care network read catalogue and pictures by"
+    yield "the web services of section 5.2."
 
 
 def _implementation_model(settings: Settings) -> Iterator[str]:
@@ -115,7 +121,10 @@ def _association_policies(settings: Settings) -> Iterator[str]:
             ("Maximum PDU size received", f"{ae.max_pdu} bytes"),
             ("Associations accepted at a time", "no limit but the machine's"),
             ("… of one remote", str(ae.associations_per_remote)),
-            ("Associations initiated at a time", "one per remote; one service per association"),
+            (
+                "Associations initiated at a time",
+                "one per remote, and one more while its connection is tested; one service each",
+            ),
             ("Asynchronous operations", "not supported (window 1, 1)"),
             ("Time for an association request to arrive", f"{REQUEST_WITHIN:.0f} s"),
             ("A silent peer is cut off after", f"{ae.stall} s"),
@@ -212,7 +221,7 @@ def _acceptance(settings: Settings, proven: Sequence[str]) -> Iterator[str]:
     yield from _table(
         ("Storage SOP class", "UID", "Role", "Rendered"),
         [
-            (row.name, row.uid, "SCP", "yes" if row.is_image else "kept without a picture")
+            (row.name, row.uid, "SCP", "yes" if _is_rendered(row) else "kept without a picture")
             for row in storage_classes(ae.profile)
         ],
     )
@@ -235,6 +244,26 @@ def _store_statuses(settings: Settings) -> Iterator[str]:
     yield ""
     yield f"Any request other than C-ECHO and C-STORE is answered {UNRECOGNIZED_OPERATION:04X}"
     yield "(unrecognized operation)."
+
+
+def _web_services() -> Iterator[str]:
+    yield "### 5.2 DICOM web services (PS3.18)"
+    yield ""
+    yield "Origin server by HTTPS, below `/dicomweb` of the status page, to read; each request"
+    yield "carries the token of the settings (`Authorization: Bearer`)."
+    yield ""
+    yield from _table(
+        ("Service", "Resources", "Media types"),
+        [
+            ("QIDO-RS", "studies, series, instances", "application/dicom+json"),
+            ("WADO-RS metadata", "study, series, instance", "application/dicom+json"),
+            (
+                "WADO-RS rendered, thumbnail",
+                "study, series, instance, frames",
+                "image/jpeg, image/png, image/webp, as the pictures are kept",
+            ),
+        ],
+    )
 
 
 def _deidentification(settings: Settings) -> Iterator[str]:
@@ -332,13 +361,19 @@ def _deviations(settings: Settings) -> Iterator[str]:
     yield "- A deflated dataset is kept in Explicit VR Little Endian."
 
 
+def _is_rendered(row: StorageClass) -> bool:
+    return row.is_image or row.uid in PRESENTATION_STATES
+
+
 def _may_get(settings: Settings) -> bool:
     return any(remote.query and remote.retrieve != "move" for remote in settings.remotes)
 
 
 def _use(settings: Settings, level: Level, keyword: str) -> str:
-    if keyword == "AccessionNumber" and settings.query.use_accession:
-        return "matching where the watch entry has one, returned"
+    if level == "STUDY" and keyword == "AccessionNumber" and settings.query.use_accession:
+        return "matching where the watch entry has one, or it is asked for by hand; returned"
+    if level == "STUDY" and keyword in _ASKED_BY_HAND:
+        return "matching where it is asked for by hand; returned"
     return "matching, returned" if keyword in _MATCHED[level] else "returned"
 
 

@@ -74,4 +74,11 @@ def statuses(profile: Profile) -> tuple[tuple[int, str, str], ...]:
         if profile == "strict"
         else {SOP_CLASS_NOT_SUPPORTED_STRICT, SUSPENDED_STRICT}
     )
-    return tuple(row for row in MEANINGS if row[0] not in absent)
+    rows = (row for row in MEANINGS if row[0] not in absent)
+    return tuple((code, kind, _meaning(code, meaning, profile)) for code, kind, meaning in rows)
+
+
+def _meaning(code: int, meaning: str, profile: Profile) -> str:
+    if code == unsolicited_refused(profile) != NOT_AUTHORISED:
+        return f"{meaning}; or not solicited, where the settings refuse such instances"
+    return meaning

@@ -14,6 +14,7 @@ from pynetdicom.pdu import A_ASSOCIATE_RQ
 from pynetdicom.presentation import build_context
 
 from appliance.dicom.conformance import conformance_statement
+from appliance.dicom.matches import KEYS
 from appliance.settings.model import RemoteAE
 from tests.interop.boxes import SENDER, TITLE, Box, box, settings
 from tools.hospital.peers import free_port
@@ -191,6 +192,68 @@ def test_the_association_policies(spoken: Spoken) -> None:
     context_name = acceptor.primitive.application_context_name
     assert context_name == parameters["Application context name"]
     association.release()
+
+
+def test_the_timers_are_those_of_the_settings(spoken: Spoken) -> None:
+    wanted, said = spoken.box.settings, spoken.statement.parameters
+    timeouts = wanted.query.timeouts
+    assert said["A silent peer is cut off after"] == f"{wanted.ae.stall} s"
+    assert said["Association request to establishment"] == f"{timeouts.association} s"
+    assert said["One response to the next"] == f"{timeouts.response} s"
+    assert said["Establishment to the end"] == f"{timeouts.total} s"
+
+
+def test_the_statuses_are_those_of_the_profile(spoken: Spoken) -> None:
+    rows = {row["Status"]: row["When"] for row in spoken.statement.rows("Status", "Kind", "When")}
+    assert {"0000", "B000", "B006", "B007", "A700", "A900", "C000"} < rows.keys()
+    strict = spoken.box.settings.ae.profile == "strict"
+    assert ("A800" in rows, "FF00" in rows) == (strict, strict)
+    assert ("0122" in rows, "0124" in rows) == (not strict, not strict)
+    refused = rows["A700" if strict else "0124"]
+    assert "not solicited" in refused.lower()
+    assert ("A800" in spoken.text.split("Deviations")[1]) == strict
+
+
+def test_the_keys_of_each_level(spoken: Spoken) -> None:
+    rows = spoken.statement.rows("Level", "Attribute", "Tag", "Use")
+    uses = {(row["Level"], row["Attribute"]): row["Use"] for row in rows}
+    assert uses.keys() == {(level, key) for level, keys in KEYS.items() for key in keys}
+    matched = {key for key, use in uses.items() if use.startswith("matching")}
+    assert matched == {
+        *(("STUDY", key) for key in ("PatientID", "AccessionNumber", "StudyInstanceUID")),
+        *(("SERIES", "StudyInstanceUID"), ("IMAGE", "StudyInstanceUID")),
+        ("IMAGE", "SeriesInstanceUID"),
+    }
+
+
+def test_what_is_rendered_is_named(spoken: Spoken) -> None:
+    rows = spoken.statement.rows("Storage SOP class", "UID", "Role", "Rendered")
+    rendered = {row["UID"] for row in rows if row["Rendered"] == "yes"}
+    ct, dose, grey_state = (f"1.2.840.10008.5.1.4.1.1.{n}" for n in ("2", "88.67", "11.1"))
+    assert ct in rendered
+    assert dose not in rendered
+    assert grey_state in rendered or grey_state not in spoken.statement.classes
+
+
+def test_requests_of_ours_are_in_implicit_vr(spoken: Spoken) -> None:
+    rows = spoken.statement.rows("Abstract syntax", "UID", "Transfer syntax", "UID", "Role")
+    assert len(rows) >= 3
+    assert {row["Transfer syntax"] for row in rows} == {"Implicit VR Little Endian"}
+
+
+def test_what_nobody_asked_for_and_encryption_are_told_as_they_are(spoken: Spoken) -> None:
+    assert spoken.box.settings.tls is None
+    assert "Associations are not encrypted" in spoken.text
+    policy = spoken.box.settings.ae.unsolicited
+    (said,) = spoken.text.split(f"handled as `{policy}`:")[1].strip().splitlines()[:1]
+    assert (
+        said
+        == {
+            "discard": "acknowledged with success and discarded.",
+            "store": "stored like any other.",
+            "refuse": "refused.",
+        }[policy]
+    )
 
 
 def rejection(association: Association) -> tuple[str, str, str]:
