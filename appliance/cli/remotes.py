@@ -133,6 +133,8 @@ def _fetch(options: argparse.Namespace) -> int:
     remote = _remote(settings, options.remote)
     if not (options.patient_id or options.accession or options.study):
         raise Failed("say what to fetch: --patient-id, --accession or --study")
+    if options.study and (options.patient_id or options.accession):
+        raise Failed("--study is one study, whoever it is of: give it alone, or the other keys")
     wanted = Fetch(remote.name, options.patient_id, options.accession, options.study)
     show = terminal.Progress(sys.stderr, enabled=sys.stderr.isatty() and not options.json)
     outcome = fetch(settings, place_of(options), wanted, show.update)

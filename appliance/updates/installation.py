@@ -17,6 +17,7 @@ from appliance.health.reports import (
     read_report,
     write_report,
 )
+from appliance.settings.shown import without_query
 
 LOGGER = logging.getLogger(__name__)
 
@@ -102,7 +103,7 @@ class Installation:
         (self.run / REFUSAL).unlink(missing_ok=True)
         with self._told(told), self._reported():
             status, said = self.rauc(("rauc", "install", source))
-        LOGGER.info("rauc install: %s", said.strip())
+        LOGGER.info("rauc install: %s", said.strip().replace(source, without_query(source)))
         result = Result("installed", _TAKEN) if status == 0 else self._rejected(said)
         write_report(self.run / RESULT, result)
         return result

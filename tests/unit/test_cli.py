@@ -498,6 +498,14 @@ def test_fetch_without_keys(run: Run, settings: Path, data: Path) -> None:
     assert err == "appliance: say what to fetch: --patient-id, --accession or --study\n"
 
 
+def test_fetch_of_a_study_takes_no_other_key(run: Run, settings: Path, data: Path) -> None:
+    """Nobody would look whether it is a study of that patient."""
+    keys = ("--patient-id", "4711", "--study", "1.2.3")
+    status, out, err = run("fetch", "main", *keys, "--settings", settings, "--data", data)
+    assert (status, out) == (1, "")
+    assert "--study is one study, whoever it is of" in err
+
+
 def test_fetch_while_the_box_is_suspended(run: Run, settings: Path, data: Path) -> None:
     assert run("suspend", "--data", data)[0] == 0
     arguments = ("fetch", "main", "--patient-id", "P1", "--settings", settings, "--data", data)
