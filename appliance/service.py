@@ -113,7 +113,7 @@ class Service:
             self.catalogue,
             settings.storage.keep_days,
             settings.storage.quota,
-            VouchedClock(self._folders.vouched_time),
+            VouchedClock(self._folders.vouched_time, self.catalogue.last_stored()),
         )
         self._deidentifier = Deidentifier(
             settings.images.deidentify,

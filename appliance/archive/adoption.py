@@ -108,5 +108,7 @@ def _animation(pictures: Collection[FoundPicture]) -> FoundPicture | None:
 
 
 def _wanted_frames(frames: int | None, found: int) -> tuple[set[int | None], ...]:
+    if frames is not None and frames not in (1, found):
+        return ()
     numbered: set[int | None] = set(range(1, (frames or found) + 1))
     return ({None}, numbered) if frames is None or frames == 1 else (numbered,)

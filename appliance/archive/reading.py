@@ -91,6 +91,12 @@ class CatalogueReader:
                 )
             )
 
+    def last_stored(self) -> float | None:
+        """When the newest instance came (seconds since 1970); None if there is none."""
+        with self._reading() as connection:
+            (at,) = connection.execute("SELECT max(stored_at) FROM instances").fetchone()
+        return None if at is None else float(at)
+
     def listed(self, study: str, remote: str) -> frozenset[str] | None:
         """What `remote` listed of `study` last; None if it never did."""
         with self._reading() as connection:

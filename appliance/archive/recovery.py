@@ -5,6 +5,7 @@ files do not tell is lost with a catalogue: which instances had expired (they ar
 which remote an instance came from, listings, retrievals and events.
 """
 
+import logging
 import os
 import time
 from collections import Counter
@@ -45,6 +46,8 @@ Progress = Callable[[int, int], None]
 """Is told how many studies of how many are done."""
 
 _BATCH: Final = 500
+LOGGER = logging.getLogger(__name__)
+
 _ASIDE_KEPT: Final = 3
 
 
@@ -319,10 +322,7 @@ class _Recovery:
         except OSError as error:
             if error.errno not in UNREADABLE:
                 raise
-            with suppress(
-                OSError
-            ):  # Where it cannot be moved, the file that is fetched replaces it.
-                self._quarantine(path)
+            self._set_apart(path)
             return None
 
     # -- what is on disk
@@ -342,10 +342,15 @@ class _Recovery:
         for entry in _entries(folder):
             if self._removes_half(entry):
                 continue
-            if entry.is_file(follow_symlinks=False):
-                found[entry.name] = entry.stat(follow_symlinks=False)
-            else:
+            if not entry.is_file(follow_symlinks=False):
                 self._quarantine(Path(entry.path))
+                continue
+            try:
+                found[entry.name] = entry.stat(follow_symlinks=False)
+            except OSError as error:
+                if error.errno not in UNREADABLE:
+                    raise
+                self._set_apart(Path(entry.path))
         return found
 
     def _removes_half(self, entry: os.DirEntry[str]) -> bool:
@@ -359,6 +364,13 @@ class _Recovery:
     def _remove(self, path: Path) -> None:
         path.unlink()
         self._counts["removed"] += 1
+
+    def _set_apart(self, path: Path) -> None:
+        """Quarantine what the disk has lost; if it cannot be moved, what is fetched replaces it."""
+        try:
+            self._quarantine(path)
+        except OSError as error:
+            LOGGER.error("%s can neither be read nor moved: %s", path, error.strerror)
 
     def _quarantine(self, path: Path) -> None:
         goal = self._folders.quarantine / path.relative_to(self._folders.data)

@@ -18,12 +18,14 @@ class VouchedClock:
 
     A clock without battery, or a time server that lies, may be decades ahead for an hour; what was
     removed in it would never come back. So this one follows by at most four times what has passed,
-    over restarts as well, which is what `file` is for. One that is set back it follows at once.
+    over restarts as well, which is what `file` is for; without one it begins at `begin`, such as
+    the time of what came last. It is never ahead of the system's clock.
     """
 
     def __init__(
         self,
         file: Path,
+        begin: float | None = None,
         system: Callable[[], float] = time.time,
         running: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -31,18 +33,20 @@ class VouchedClock:
         self._system = system
         self._running = running
         self._looked = running()
-        self._time = self._kept = self._read()
+        self._kept = self._read()
+        self._time = begin if self._kept is None else self._kept
 
     def __call__(self) -> float:
         """The time. Raises OSError if it cannot be kept."""
         now, running = self._system(), self._running()
         if self._time is None:
             self._time = now
-        self._time = min(now, self._time + _PACE * (running - self._looked))
+        step = _PACE * (running - self._looked)
+        self._time = max(self._time - step, min(now, self._time + step))
         self._looked = running
         if self._kept is None or abs(self._time - self._kept) >= _KEPT_EVERY:
             self._keep(self._time)
-        return self._time
+        return min(now, self._time)
 
     def _read(self) -> float | None:
         with suppress(OSError, ValueError):

@@ -244,6 +244,13 @@ def test_a_full_database_fails_calls_until_there_is_space(
     table.committer.submit(fill)
 
 
+def test_a_number_that_no_column_can_hold_is_that_callers_failure(table: Table) -> None:
+    with pytest.raises(CatalogueFailed, match="not written"):
+        table.committer.submit(lambda c: c.execute("SELECT ?", (1 << 70,)).fetchone())
+    assert table.committer.alive
+    assert table.committer.submit(lambda c: c.execute("SELECT 1").fetchone()) == (1,)
+
+
 def test_a_batch_that_takes_minutes_counts_as_stuck(
     table: Table, threads: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
 ) -> None:

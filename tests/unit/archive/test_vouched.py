@@ -26,7 +26,7 @@ class Time:
         self.running += seconds
 
     def clock(self, file: Path) -> VouchedClock:
-        return VouchedClock(file, lambda: self.system, lambda: self.running)
+        return VouchedClock(file, None, lambda: self.system, lambda: self.running)
 
 
 @pytest.fixture
@@ -53,6 +53,23 @@ def test_a_leap_is_followed_slowly_also_over_restarts(tmp_path: Path, time: Time
     assert again() == NOW + 8 * HOUR
     time.system = NOW + 2 * HOUR
     assert again() == time.system, "it was mended"
+
+
+def test_a_clock_that_is_behind_for_a_moment_costs_no_time(tmp_path: Path, time: Time) -> None:
+    clock = time.clock(tmp_path / "time")
+    clock()
+    time.system -= 365 * DAY
+    assert clock() == time.system
+    time.system += 365 * DAY
+    assert clock() == time.system
+
+
+def test_the_first_look_is_not_believed_beyond_what_came(tmp_path: Path, time: Time) -> None:
+    """As on a box whose version before kept no time."""
+    came = NOW - DAY
+    clock = VouchedClock(tmp_path / "time", came, lambda: time.system, lambda: time.running)
+    time.system += 50 * 365 * DAY
+    assert clock() == came
 
 
 def test_what_a_box_that_was_off_has_missed_is_made_up_for(tmp_path: Path, time: Time) -> None:

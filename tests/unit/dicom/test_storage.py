@@ -55,6 +55,9 @@ SYNTAXES = (IMPLICIT, EXPLICIT, BIG_ENDIAN, DEFLATED, JPEG_2000)
 BY_SYNTAX = {uid: 2 * place + 5 for place, uid in enumerate(SYNTAXES)}
 """Presentation contexts for CT, one for each transfer syntax."""
 
+DOSE = "1.2.840.10008.5.1.4.1.1.88.67"
+"""X-Ray Radiation Dose SR."""
+
 PROFILES: tuple[Profile, ...] = ("strict", "broad")
 
 
@@ -564,3 +567,47 @@ def test_a_number_that_no_catalogue_can_hold_is_none(tmp_path: Path, keyword: st
         assert job.frames == 1
     with closing(open_recovered(Folders(tmp_path))) as catalogue:
         assert catalogue.status().instances == 1
+
+
+def coded(kind: str, meaning: str, **values: Any) -> Dataset:
+    """A content item (PS3.3 Section C.17.3.2)."""
+    name = Dataset()
+    name.CodeValue, name.CodingSchemeDesignator, name.CodeMeaning = "1", "99TEST", meaning
+    item = Dataset()
+    item.RelationshipType, item.ValueType, item.ConceptNameCodeSequence = "CONTAINS", kind, [name]
+    for keyword in values:
+        setattr(item, keyword, values[keyword])
+    return item
+
+
+@pytest.mark.parametrize("profile", ["basic", "clear"])
+def test_a_dose_report_is_kept_without_a_picture_and_without_names(
+    tmp_path: Path, profile: str
+) -> None:
+    report = image(SOPClassUID=DOSE, Modality="SR", Rows=None, Columns=None, PixelData=None)
+    report.ValueType = "CONTAINER"
+    report.ContentSequence = [
+        coded("PNAME", "Person Observer Name", PersonName="SMITH^ANN"),
+        coded(
+            "CONTAINER",
+            "Irradiation Event",
+            ContentSequence=[coded("UIDREF", "Irradiation Event UID", UID="1.2.3.4.5")],
+        ),
+    ]
+    ae = replace(of("broad"), profile="broad")
+    with (
+        keeping(tmp_path, ae, profile=profile) as kept,
+        listening(kept.storage, ae, proven=SYNTAXES) as listener,
+        association(listener.port, associate([Context(5, DOSE)])) as sender,
+    ):
+        answer = send(sender, report, context=5, sop_class=DOSE)
+        assert answer.status == 0x0000
+        (file,) = kept.files
+        (row,) = kept.storage.catalogue.instances(file.parts[-3])
+        content = file.read_bytes()
+        assert kept.storage.catalogue.status().without_picture == 1
+    for secret in ("Müller".encode("latin-1"), b"4711"):
+        assert secret not in content
+    if profile == "basic":
+        assert b"SMITH^ANN" not in content
+    assert row.picture == "none"
