@@ -219,7 +219,7 @@ class StoreReader:
         if self._request is not None:
             raise InvalidPDU("a command came within a dataset")
         if self._other:
-            self._take_other(context_id, control, self._take(size))
+            self._take_more(context_id, control, size)
             return
         if len(self._command) + size > LARGEST_COMMAND:
             raise InvalidPDU("a command set is larger than 64 KiB")
@@ -251,7 +251,7 @@ class StoreReader:
 
     def _take_data(self, context_id: int, control: int, size: int) -> None:
         if self._other:
-            self._take_other(context_id, control, self._take(size))
+            self._take_more(context_id, control, size)
             return
         if self._request is None or context_id != self._request.context_id:
             raise InvalidPDU("a dataset fragment came without its command")
@@ -279,10 +279,14 @@ class StoreReader:
         connected.sendall(store_response(request, status))
         self._upper_layer._idle_timer.restart()
 
+    def _take_more(self, context_id: int, control: int, size: int) -> None:
+        """Take a value of a message other than C-STORE; of one that is too large, no byte."""
+        if self._other_size + size > LARGEST_OTHER_MESSAGE:
+            raise InvalidPDU("a message other than C-STORE is larger than 16 MiB")
+        self._take_other(context_id, control, self._take(size))
+
     def _take_other(self, context_id: int, control: int, data: bytes) -> None:
         self._other_size += len(data)
-        if self._other_size > LARGEST_OTHER_MESSAGE:
-            raise InvalidPDU("a message other than C-STORE is larger than 16 MiB")
         self._other.append((context_id, bytes((control,)) + data))
         if self._other_complete():
             self._hand_over()

@@ -187,6 +187,7 @@ class _Trial:
 
     def _sample(self, study: str) -> Sample:
         find = self.connection.planner.requestor.find
+        self.beat()
         series = [one for one in find(self.remote, "SERIES", _study(study)) if one.series]
         for candidate in sorted(series, key=lambda one: one.modality in WITHOUT_PICTURES):
             self.beat()

@@ -47,17 +47,22 @@ class Planner:
 
         Raises RequestFailed when the remote cannot be asked, or answers with other patients.
         """
-        studies = list(self.requestor.find(remote, "STUDY", watch_list.keys(entry)))
-        if studies and all(study.patient_id != entry.patient_id for study in studies):
+        # One by one: a remote that minds no key returns all that it has.
+        wanted: dict[str, None] = {}
+        any_came = any_matched = False
+        for study in self.requestor.find(remote, "STUDY", watch_list.keys(entry)):
+            any_came = True
+            any_matched = any_matched or study.patient_id == entry.patient_id
+            if watch_list.wants(entry, study):
+                wanted[study.study] = None
+        if any_came and not any_matched:
             raise RequestFailed(
                 "status",
                 f"{remote.name} was asked for one Patient ID and returned studies of others, or "
                 "without a Patient ID: its administrator must let it match and return Patient ID "
                 "(0010,0020) at study level",
             )
-        return tuple(
-            dict.fromkeys(study.study for study in studies if watch_list.wants(entry, study))
-        )
+        return tuple(wanted)
 
     def plan(
         self, remote: RemoteAE, study: str, progress: Callable[[], None] = lambda: None

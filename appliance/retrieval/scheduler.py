@@ -278,6 +278,7 @@ class RemoteSchedule:
         """Answer who looks for something at this remote; True when somebody does."""
         searches = self.rounds.requests.pending_searches(self.remote.name)
         for search in searches:
+            self._beat()
             try:
                 self._answer(search)
             except Exception as error:
@@ -298,6 +299,7 @@ class RemoteSchedule:
         requests.answer_search(search.id, found)
 
     def _serve(self, request: FetchRequest) -> None:
+        self._beat()
         if obstacle := self._obstacle():
             self._finish(request, "failed", obstacle)
             return
@@ -307,16 +309,22 @@ class RemoteSchedule:
             for study in studies:
                 if self._stopping.is_set():
                     return
+                self._beat()
                 fetched.append(self._fetch_by_hand(study))
                 self._note_progress(request, len(studies), fetched)
         except Exception as error:
             failure = self._failure(error)
-            if self._is_down(failure):
+            # The watch list's own pause is no longer for how often somebody asks.
+            if self._is_down(failure) and not self._is_paused:
                 self._wait_until(self._failed(failure))
             self._finish(request, "failed", failure.sentence)
             return
         self._reached_by_hand()
         self._finish(request, *_outcome(self.remote, fetched))
+
+    @property
+    def _is_paused(self) -> bool:
+        return self.rounds.catalogue.remote_state(self.remote.name).failures > 0
 
     def _fetch_by_hand(self, study: str) -> Fetched:
         """Fetch what is missing, whatever pause is running; a study that fails stops no other."""

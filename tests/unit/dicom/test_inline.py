@@ -293,8 +293,7 @@ INVALID = {
     "a message that is too large": pdata(
         value(1, 3, command(short(0x0100, 0x0020), short(0x0800, 0x0001)))
     )
-    + head(0, 17 << 20, 1)
-    + bytes(17 << 20),
+    + head(0, 17 << 20, 1),
     "an A-ASSOCIATE-RQ": associate(),
     "an A-ASSOCIATE-AC": pdu(2, associate()[6:]),
     "an A-ASSOCIATE-RJ": pdu(3, bytes((0, 1, 1, 1))),

@@ -354,6 +354,19 @@ def test_by_hand_a_failure_is_an_answer(stage: Stage, kind: str, down: bool) -> 
     assert bool(stage.catalogue.remote_state("main").failures) is down
 
 
+def test_by_hand_failures_do_not_lengthen_the_pause_of_the_watch_list(stage: Stage) -> None:
+    """Else whoever tries again and again silences it for hours after the PACS is back."""
+    stage.remote.failures["FIND STUDY"] = stage.remote.failures["ECHO"] = failure("unreachable")
+    schedule = stage.schedule(P1)
+    turn(stage, schedule)
+    before = stage.catalogue.remote_state("main")
+    for _ in range(5):
+        stage.requests.ask_fetch("main", patient_id="P1")
+        turn(stage, schedule, 1)
+    after = stage.catalogue.remote_state("main")
+    assert (after.failures, after.next_attempt) == (before.failures, before.next_attempt)
+
+
 def test_by_hand_what_works_ends_the_pause_of_the_watch_list(stage: Stage) -> None:
     stage.remote.failures["FIND STUDY"] = failure("unreachable")
     schedule = stage.schedule(P1)
@@ -548,6 +561,19 @@ def test_it_beats_before_every_query_of_a_long_round(stage: Stage) -> None:
     queries = [asked for asked in stage.remote.asked if asked.startswith("FIND")]
     assert len(queries) == 20 + 1 + 5
     assert len(stage.beats) >= len(queries)
+
+
+def test_it_beats_before_every_query_by_hand(stage: Stage) -> None:
+    """Of a PACS that hangs, each takes a minute; the AE must not be restarted for that."""
+    schedule = stage.schedule()
+    turn(stage, schedule)
+    stage.remote.failures["FIND STUDY"] = stage.remote.failures["ECHO"] = failure("timeout")
+    for number in range(10):
+        stage.requests.ask_search("main", patient_id=f"P{number}")
+        stage.requests.ask_fetch("main", patient_id=f"P{number}")
+    before = len(stage.beats)
+    asked = turn(stage, schedule, 1)
+    assert len(stage.beats) - before >= len(asked) >= 20
 
 
 def test_it_stops_between_two_studies(stage: Stage) -> None:
