@@ -94,3 +94,10 @@ class Solicitation:
         """Return the record under which `remote` may send instances of `study`, or None."""
         with self._lock:
             return self._open.get((remote, study))
+
+    def active(self, remote: str) -> None:
+        """Note that bytes came in of an instance of which it is not known yet what it is of."""
+        with self._lock:
+            for outstanding in self._open.values():
+                if outstanding.remote == remote:
+                    outstanding.active()

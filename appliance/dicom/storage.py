@@ -177,6 +177,9 @@ class InstanceReception:
         """Take the next bytes of the dataset."""
         if self._outstanding is not None:
             self._outstanding.active()
+        elif self._header is None:
+            # A report is all header: where lines are slow, it may be known only after minutes.
+            self._storage.solicitation.active(self._service.caller.name)
         if self._outcome is not None:
             return
         try:

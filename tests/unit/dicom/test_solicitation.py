@@ -80,6 +80,18 @@ def test_quiet_ends_the_wait_and_activity_prolongs_it(solicitation: Solicitation
     assert asked.still_missing == {"a"}
 
 
+def test_what_is_not_known_yet_counts_for_all_that_its_remote_was_asked_for(
+    solicitation: Solicitation,
+) -> None:
+    mine = [solicitation.ask("pacs", study, frozenset()) for study in ("1.2", "1.3")]
+    other = solicitation.ask("other", "1.2", frozenset())
+    for one in (*mine, other):
+        one.last_activity = 0.0
+    solicitation.active("pacs")
+    assert all(one.last_activity > 0 for one in mine)
+    assert other.last_activity == 0
+
+
 def test_a_wait_has_an_end(solicitation: Solicitation) -> None:
     asked = solicitation.ask("pacs", "1.2", frozenset({"a"}))
     began = time.monotonic()

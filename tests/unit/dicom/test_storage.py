@@ -611,3 +611,16 @@ def test_a_dose_report_is_kept_without_a_picture_and_without_names(
     if profile == "basic":
         assert b"SMITH^ANN" not in content
     assert row.picture == "none"
+
+
+def test_an_instance_is_a_response_before_its_header_is_known(tmp_path: Path) -> None:
+    """The header of a report may be all of it, and take minutes."""
+    with peer(tmp_path, of("broad")) as (kept, sender):
+        asked = kept.storage.solicitation.ask(SENDER.name, STUDY, frozenset())
+        asked.last_activity = 0.0
+        whole = store("1.2.3", encoded(image()), fragment=64)
+        first = store_command("1.2.3")
+        begun = len(pdata(value(CT_CONTEXT.number, 3, first))) + 3 * (64 + 12)
+        sender.say(whole[:begun])
+        until(lambda: asked.last_activity > 0, "the instance counts")
+        assert sender.ask(whole[begun:]).status == 0x0000
