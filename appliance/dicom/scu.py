@@ -54,6 +54,7 @@ Failure = Literal[
 ]
 
 _RELEASE_WITHIN = 5.0
+_SHORTEST_TRY = 1.0
 _LARGEST_PROPOSAL = 128
 _LARGEST_FIND_COMMAND = 256
 _PENDING = (0xFF00, 0xFF01)
@@ -312,9 +313,8 @@ class Requestor:
         contexts: Sequence[PresentationContext],
         extended: Sequence[Any] = (),
     ) -> Iterator[QuietAssociation]:
-        association = self._requested(remote, contexts, extended)
+        association = self._reached(remote, contexts, extended)
         try:
-            association.request()
             _require_established(remote, association, self.ae.title)
             try:
                 yield association
@@ -324,23 +324,43 @@ class Requestor:
                 raise
             _release(association)
         finally:
-            association.connection.cut()
-            association.dul.kill_dul()
+            _end(association)
 
-    def _requested(
+    def _reached(
         self, remote: RemoteAE, contexts: Sequence[PresentationContext], extended: Sequence[Any]
     ) -> QuietAssociation:
-        address = _resolve(remote)
+        """Request an association at one address after the other, until there is a connection.
+
+        They share the time for an association, and what one leaves is for those after it.
+        """
+        deadline = time.monotonic() + self.timeouts.association
+        addresses = _resolve(remote)
+        while True:
+            address = addresses.pop(0)
+            within = (deadline - time.monotonic()) / (len(addresses) + 1)
+            association = self._requested(remote, address, contexts, extended)
+            association.connection_timeout = max(_SHORTEST_TRY, within)
+            association.connection.deadline = deadline
+            association.request()
+            if not addresses or _was_connected(association):
+                return association
+            _end(association)
+
+    def _requested(
+        self,
+        remote: RemoteAE,
+        address: AddressInformation,
+        contexts: Sequence[PresentationContext],
+        extended: Sequence[Any],
+    ) -> QuietAssociation:
         application = ApplicationContext(self.ae.title, self.ae.max_pdu)
         application.acse_timeout = self.timeouts.association
-        application.connection_timeout = self.timeouts.association
         application.network_timeout = self.timeouts.association
         association = QuietAssociation(application, "requestor")
         local = ("::", 0) if address.is_ipv6 else ("", 0)
         connection = ReadAheadSocket(
             association, address=AddressInformation(*local), stall=self.timeouts.response
         )
-        connection.deadline = time.monotonic() + self.timeouts.association
         if remote.tls:
             if self.tls is None:
                 raise RequestFailed(
@@ -392,7 +412,8 @@ def _match(remote: RemoteAE, level: Level, data: bytes) -> Match:
         ) from None
 
 
-def _resolve(remote: RemoteAE) -> AddressInformation:
+def _resolve(remote: RemoteAE) -> list[AddressInformation]:
+    """All addresses of the remote, the preferred one first (RFC 6724)."""
     try:
         found = socket.getaddrinfo(remote.host, remote.port, type=socket.SOCK_STREAM)
     except OSError:
@@ -401,8 +422,19 @@ def _resolve(remote: RemoteAE) -> AddressInformation:
             f"the host name {remote.host} of {remote.name} is not known in this network; "
             "check the name, or write its address",
         ) from None
-    host, port = found[0][4][:2]
-    return AddressInformation(str(host), int(port))
+    addresses = dict.fromkeys((str(host), int(port)) for *_, (host, port, *_) in found)
+    return [AddressInformation(host, port) for host, port in addresses]
+
+
+def _was_connected(association: QuietAssociation) -> bool:
+    """Whether there was a connection: its local port is known then, even if it is gone by now."""
+    ours = association.requestor.address_info
+    return ours is not None and bool(ours.port)
+
+
+def _end(association: QuietAssociation) -> None:
+    association.connection.cut()
+    association.dul.kill_dul()
 
 
 def _context_id(association: QuietAssociation, sop_class: str) -> int:
@@ -439,9 +471,7 @@ def _require_established(remote: RemoteAE, association: QuietAssociation, title:
             f"{where} accepts the association but not the service that was asked for; "
             "its administrator must enable it for our AE title " + title,
         )
-    # The local port is known as soon as there was a connection, even if it is gone by now.
-    ours = association.requestor.address_info
-    if ours is None or not ours.port:
+    if not _was_connected(association):
         over_tls = " over TLS, or the certificates do not suit each other" if remote.tls else ""
         raise RequestFailed(
             "unreachable",

@@ -4,7 +4,9 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from pynetdicom.acse import ACSE
@@ -333,6 +335,46 @@ def test_nobody_there() -> None:
     assert str(port) in failing("unreachable", lambda: find(remote)).sentence
     unknown = replace(remote, host="no-such-host.invalid")
     assert "no-such-host.invalid" in failing("unreachable", lambda: find(unknown)).sentence
+
+
+@contextmanager
+def nobody(address: str) -> Iterator[None]:
+    """An address where nothing listens."""
+    yield
+
+
+@contextmanager
+def drained(address: str) -> Iterator[None]:
+    """An address where whoever calls hears nothing: its queue is full."""
+    host, _, port = address.rpartition(":")
+    with socket.create_server((host, int(port)), backlog=0) as server, ExitStack() as callers:
+        for _ in range(2):
+            caller = callers.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(server.getsockname())
+        yield
+
+
+@pytest.mark.parametrize("first", [nobody, drained])
+def test_each_address_of_a_host_is_called(
+    first: Callable[[str], AbstractContextManager[None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A name with an address of each family, or of each of two servers of a PACS."""
+    patient = Requestor(OURS, Timeouts(association=4, response=20, total=60))
+
+    look_up = socket.getaddrinfo
+
+    def addresses(host: str, *about: Any, **more: Any) -> list[Any]:
+        both = ("127.0.0.2", "127.0.0.1") if host == "pacs.example" else (host,)
+        return [found for one in both for found in look_up(one, *about, **more)]
+
+    with (
+        pacs(lambda peer: peer.serve(response(ECHO, 0))) as (remote, heard),
+        first(f"127.0.0.2:{remote.port}"),
+    ):
+        monkeypatch.setattr("appliance.dicom.scu.socket.getaddrinfo", addresses)
+        patient.echo(replace(remote, host="pacs.example"))
+    assert len(heard.requests) == 1
 
 
 @pytest.mark.parametrize("said", [b"", RELEASE, ABORTED, pdata(value(1, 3, echo_command()))])
