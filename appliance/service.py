@@ -25,7 +25,7 @@ from appliance.dicom.remotes import Remotes, ourselves
 from appliance.dicom.scp import Admission, Listener, supported_contexts
 from appliance.dicom.scu import RequestFailed, Requestor
 from appliance.dicom.solicitation import Solicitation
-from appliance.dicom.sop_classes import UNCOMPRESSED
+from appliance.dicom.sop_classes import UNCOMPRESSED, storage_classes
 from appliance.dicom.storage import Intake, Storage
 from appliance.dicom.tls import client_context, server_context
 from appliance.health.heartbeats import Heartbeats, Loop
@@ -151,7 +151,8 @@ class Service:
             settings.ae, self._remotes, self._suspended, self._note_rejection
         )
         self._listeners = self._listen()
-        self._planner = Planner(self._requestor(), self.catalogue, self._deidentifier)
+        accepted = frozenset(row.uid for row in storage_classes(settings.ae.profile))
+        self._planner = Planner(self._requestor(), self.catalogue, self._deidentifier, accepted)
         self._schedules = self._plan_schedules(scheduled)
         self._self_tests = self._plan_self_tests()
         self._watchdog = Watchdog(

@@ -33,6 +33,17 @@ _TOTALS: Final = (
     "studies, series, held AS instances, bytes, pictures, picture_bytes, outstanding, incomplete,"
     " missing, expired, rendered, queued, without_picture, failed"
 )
+FUTILE: Final = 16
+"""Retrievals in a row that did not complete a study, after which its rest is not expected."""
+
+MAY_EXPIRE: Final = (
+    "queued = 0 AND (outstanding = 0 AND missing = 0 OR NOT EXISTS (SELECT 1 FROM listings"
+    " JOIN listed USING (study, remote) WHERE listings.study = studies.id"
+    f" AND attempts < {FUTILE} AND NOT EXISTS (SELECT 1 FROM instances"
+    "  WHERE instances.study = studies.id AND uid = listed.instance AND file <> 'missing')))"
+)
+"""Whether retention may take one of `studies`: nothing is rendered, and no more of it expected."""
+
 QUIET: Final = 3.0
 """Seconds without an arrival after which the presentation states of a study are rendered."""
 
@@ -164,18 +175,23 @@ class CatalogueReader:
         """Whether no pause after a failed retrieval of `study` from `remote` is running.
 
         Without `remote`: whether there is none at one of the remotes that list it. A pause with
-        more than `longest` seconds to go is none: the clock was set back.
+        more than `longest` seconds to go is none: the clock was set back. A study that has expired
+        is not brought back for a rest that never came.
         """
         with self._reading() as connection:
             pauses = connection.execute(
-                "SELECT listings.next_attempt FROM listings"
-                " JOIN studies ON studies.id = listings.study"
+                "SELECT listings.next_attempt,"
+                " listings.attempts >= ? AND studies.held > 0 AND studies.held = studies.expired"
+                " FROM listings JOIN studies ON studies.id = listings.study"
                 " JOIN remotes ON remotes.id = listings.remote"
                 " WHERE studies.uid = ? AND (? IS NULL OR remotes.name = ?)",
-                (study, remote, remote),
+                (FUTILE, study, remote, remote),
             ).fetchall()
-        running = (until is not None and now < until <= now + longest for (until,) in pauses)
-        return not pauses or not all(running)
+        waiting = (
+            given_up or (until is not None and now < until <= now + longest)
+            for until, given_up in pauses
+        )
+        return not pauses or not all(waiting)
 
     def attempts(self, study: str, remote: str | None = None) -> int:
         """Retrievals of `study` from `remote` begun since the last complete one.
@@ -234,15 +250,15 @@ class CatalogueReader:
         """Studies that retention may take, the one whose last instance came first first.
 
         Those with something on disk, nothing outstanding and nothing waiting to be rendered. A
-        study that no remote lists counts as complete: there is nobody to say what it lacks.
+        study that no remote lists counts as complete: there is nobody to say what it lacks. So does
+        one of which the rest was asked for `FUTILE` times: it is not expected any more.
         """
         with self._reading() as connection:
             return tuple(
                 ExpirableStudy(*row)
                 for row in connection.execute(
                     "SELECT uid, last_stored, bytes + picture_bytes FROM studies"
-                    " WHERE outstanding = 0 AND queued = 0 AND missing = 0 AND held > expired"
-                    " ORDER BY last_stored, id"
+                    f" WHERE held > expired AND {MAY_EXPIRE} ORDER BY last_stored, id"
                 )
             )
 

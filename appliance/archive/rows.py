@@ -9,6 +9,7 @@ from typing import Final, Literal, NamedTuple, TypeVar
 
 from appliance.archive import presentations
 from appliance.archive.files import DurableNames, Folders, sync_directories
+from appliance.archive.reading import MAY_EXPIRE
 from appliance.archive.records import (
     PRESENTATION_STATES,
     Adoption,
@@ -306,8 +307,7 @@ class Rows:
             "  CASE file WHEN 'held' THEN instances.bytes ELSE 0 END"
             " FROM studies JOIN instances ON instances.study = studies.id"
             " JOIN series ON series.id = instances.series"
-            " WHERE studies.uid = ? AND file IN ('held', 'dropped')"
-            "  AND studies.outstanding = 0 AND studies.queued = 0 AND studies.missing = 0"
+            f" WHERE studies.uid = ? AND file IN ('held', 'dropped') AND {MAY_EXPIRE}"
             " ORDER BY instances.id LIMIT ?",
             (study_uid, _CHUNK),
         ).fetchall()

@@ -3,12 +3,13 @@
 The keys are those of the conformance statement, at the levels where the model allows them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pydicom.datadict import dictionary_VR, tag_for_keyword
 
+from appliance.dicom.sop_classes import Profile
 from appliance.images.deidentify import character_sets
 from appliance.images.deidentify.elements import IMPLICIT, Broken, Incomplete
 
@@ -19,7 +20,10 @@ KEYS: Mapping[Level, tuple[str, ...]] = {
     "SERIES": ("Modality", "StudyInstanceUID", "SeriesInstanceUID"),
     "IMAGE": ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID", "InstanceNumber"),
 }
-"""The attributes requested at each level, by keyword."""
+"""The attributes requested at each level by the conformance statement, by keyword."""
+
+_ADDED: Mapping[Level, tuple[str, ...]] = {"IMAGE": ("SOPClassUID",)}
+"""What the broad profile asks for as well: it tells what would be sent in vain."""
 
 _UNICODE = b"ISO_IR 192"
 
@@ -45,15 +49,23 @@ class Match:
     study_time: str = ""
     modality: str = ""
     instance_number: int | None = None
+    sop_class: str = ""
 
 
-def identifier(level: Level, keys: Mapping[str, str], character_set: str | None) -> bytes:
+def requested(level: Level, profile: Profile) -> tuple[str, ...]:
+    """Return the attributes requested at `level`, by keyword."""
+    return KEYS[level] + (_ADDED.get(level, ()) if profile == "broad" else ())
+
+
+def identifier(
+    level: Level, keys: Mapping[str, str], character_set: str | None, profile: Profile
+) -> bytes:
     """Return the identifier of a C-FIND-RQ: `keys` match, the level's other attributes come back.
 
     A key with characters beyond ASCII is sent in the remote's character set, else in UTF-8.
     """
     label, values = _encoded(keys, character_set)
-    return _dataset({**dict.fromkeys(KEYS[level], b""), **values}, level, label)
+    return _dataset({**dict.fromkeys(requested(level, profile), b""), **values}, level, label)
 
 
 def study_identifier(study: str) -> bytes:
@@ -61,9 +73,13 @@ def study_identifier(study: str) -> bytes:
     return _dataset({"StudyInstanceUID": study.encode("ascii", "replace")}, "STUDY", b"")
 
 
-def instance_identifier(study: str, series: str, instance: str) -> bytes:
-    """Return the identifier of a C-MOVE-RQ or C-GET-RQ for one instance."""
-    uids = {"StudyInstanceUID": study, "SeriesInstanceUID": series, "SOPInstanceUID": instance}
+def instances_identifier(study: str, series: str, instances: Sequence[str]) -> bytes:
+    """Return the identifier of a C-MOVE-RQ or C-GET-RQ for instances of one series."""
+    uids = {
+        "StudyInstanceUID": study,
+        "SeriesInstanceUID": series,
+        "SOPInstanceUID": "\\".join(instances),
+    }
     return _dataset(
         {name: uid.encode("ascii", "replace") for name, uid in uids.items()}, "IMAGE", b""
     )
@@ -91,6 +107,7 @@ def read_match(level: Level, data: bytes, character_set: str | None) -> Match:
         study_date=text("StudyDate"),
         study_time=text("StudyTime"),
         modality=text("Modality"),
+        sop_class=text("SOPClassUID"),
         instance_number=_integer(text("InstanceNumber")),
     )
 

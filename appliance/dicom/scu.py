@@ -28,7 +28,7 @@ from appliance.dicom.matches import (
     Level,
     Match,
     identifier,
-    instance_identifier,
+    instances_identifier,
     read_match,
     study_identifier,
 )
@@ -36,16 +36,16 @@ from appliance.dicom.remotes import Caller
 from appliance.dicom.scp import StorageProvider
 from appliance.dicom.sop_classes import (
     IMPLICIT_VR_LITTLE_ENDIAN,
+    LARGEST_PROPOSAL,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
-    UNCOMPRESSED,
     VERIFICATION,
     compressed_contexts,
     storage_classes,
-    transfer_syntaxes,
+    uncompressed_syntaxes,
 )
-from appliance.dicom.statuses import SOP_CLASS_NOT_SUPPORTED, StoreStatus
+from appliance.dicom.statuses import PENDING, SOP_CLASS_NOT_SUPPORTED, StoreStatus
 from appliance.settings.model import LocalAE, RemoteAE, Timeouts
 from appliance.settings.problems import Obstacle
 
@@ -53,11 +53,12 @@ Failure = Literal[
     "unreachable", "rejected", "unsupported", "timeout", "aborted", "garbled", "status"
 ]
 
+LARGEST_LIST = 100
+"""SOP Instance UIDs in one identifier, at most."""
+
 _RELEASE_WITHIN = 5.0
 _SHORTEST_TRY = 1.0
-_LARGEST_PROPOSAL = 128
 _LARGEST_FIND_COMMAND = 256
-_PENDING = (0xFF00, 0xFF01)
 _NO_STORAGE = Refusing(StoreStatus(SOP_CLASS_NOT_SUPPORTED, "nothing is stored here"))
 
 
@@ -158,9 +159,9 @@ class Requestor:
         request.MessageID = 1
         request.AffectedSOPClassUID = STUDY_ROOT_FIND
         request.Priority = LOW_PRIORITY
-        request.Identifier = BytesIO(identifier(level, keys, remote.character_set))
+        request.Identifier = BytesIO(identifier(level, keys, remote.character_set, self.ae.profile))
         for response in self._ask(remote, association, request, STUDY_ROOT_FIND):
-            if response.Status not in _PENDING:
+            if response.Status not in PENDING:
                 _require_success(remote, "C-FIND", response)
                 return
             if response.Identifier and (data := response.Identifier.getvalue()):
@@ -172,9 +173,9 @@ class Requestor:
         study: str,
         activity: Callable[[], float],
         progress: Callable[[], None] = lambda: None,
-        one: OneInstance | None = None,
+        some: Sequence[OneInstance] = (),
     ) -> SubOperations:
-        """Have `remote` send the study (original UID), or `one` of its instances, to our AE title.
+        """Have `remote` send the study (original UID), or `some` of one series, to our AE title.
 
         `activity` returns the monotonic time of the last C-STORE of this study; `progress` is
         called at each pending response. Raises RequestFailed when no final response comes.
@@ -185,7 +186,7 @@ class Requestor:
             request.AffectedSOPClassUID = STUDY_ROOT_MOVE
             request.Priority = LOW_PRIORITY
             request.MoveDestination = self.ae.title
-            request.Identifier = BytesIO(_wanted(study, one))
+            request.Identifier = BytesIO(_wanted(study, some))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_MOVE, activity, progress
             )
@@ -197,9 +198,9 @@ class Requestor:
         activity: Callable[[], float],
         progress: Callable[[], None] = lambda: None,
         modalities: Collection[str] = (),
-        one: OneInstance | None = None,
+        some: Sequence[OneInstance] = (),
     ) -> SubOperations:
-        """Have `remote` send the study, or `one` instance, on the association that we open.
+        """Have `remote` send the study, or `some` of one series, on the association that we open.
 
         `modalities` are those of its series as far as known; they decide in which compressed
         syntaxes it may come.
@@ -214,7 +215,7 @@ class Requestor:
             request.MessageID = 1
             request.AffectedSOPClassUID = STUDY_ROOT_GET
             request.Priority = LOW_PRIORITY
-            request.Identifier = BytesIO(_wanted(study, one))
+            request.Identifier = BytesIO(_wanted(study, some))
             return self._sub_operations(
                 remote, association, request, STUDY_ROOT_GET, activity, progress
             )
@@ -225,16 +226,15 @@ class Requestor:
         """Propose each class uncompressed, then the likeliest compressed ones while room lasts."""
         profile = self.ae.profile
         classes = storage_classes(profile)
-        syntaxes = transfer_syntaxes(profile, self.proven)
-        native = [uid for uid in syntaxes if uid in UNCOMPRESSED[:2]]
+        native = uncompressed_syntaxes(profile, self.proven)
         contexts = [_context(STUDY_ROOT_GET)]
-        contexts += [build_context(row.uid, native) for row in classes]
+        contexts += [build_context(row.uid, list(native)) for row in classes]
         contexts += [
             build_context(uid, [syntax])
             for uid, syntax in compressed_contexts(profile, self.proven, modalities)
         ]
         roles = [build_role(row.uid, scp_role=True) for row in classes]
-        return contexts[:_LARGEST_PROPOSAL], roles
+        return contexts[:LARGEST_PROPOSAL], roles
 
     def _sub_operations(
         self,
@@ -246,7 +246,7 @@ class Requestor:
         progress: Callable[[], None],
     ) -> SubOperations:
         for response in self._ask(remote, association, request, sop_class, activity):
-            if response.Status in _PENDING:
+            if response.Status in PENDING:
                 progress()
                 continue
             return SubOperations(
@@ -385,10 +385,11 @@ class Requestor:
         return association
 
 
-def _wanted(study: str, one: OneInstance | None) -> bytes:
-    if one is None:
+def _wanted(study: str, some: Sequence[OneInstance]) -> bytes:
+    """For the study, or for `some` instances of one of its series (PS3.4 Section C.4.2.2.1)."""
+    if not some:
         return study_identifier(study)
-    return instance_identifier(study, one.series, one.instance)
+    return instances_identifier(study, some[0].series, [one.instance for one in some])
 
 
 def _context(sop_class: str) -> PresentationContext:

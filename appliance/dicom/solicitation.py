@@ -15,7 +15,8 @@ class Outstanding:
     """A study that was asked for and may arrive.
 
     `missing` are the mapped SOP Instance UIDs that a listing named and that were not held;
-    `arrived` those that were acknowledged since, `refused` how many were answered with a failure.
+    `arrived` those that were acknowledged since, `refused` how many were answered with a failure,
+    `refused_for_now` whether one of these may be taken later.
     """
 
     remote: str
@@ -24,6 +25,7 @@ class Outstanding:
     arrived: set[str] = field(default_factory=set)
     refused: int = 0
     refusal: str = ""
+    refused_for_now: bool = False
     last_activity: float = field(default_factory=time.monotonic)
     _changed: Condition = field(default_factory=Condition)
 
@@ -34,10 +36,14 @@ class Outstanding:
             self.last_activity = time.monotonic()
             self._changed.notify_all()
 
-    def instance_refused(self, reason: str) -> None:
-        """Note that an instance of the study was answered with a failure status."""
+    def instance_refused(self, reason: str, for_now: bool = False) -> None:
+        """Note that an instance of the study was answered with a failure status.
+
+        `for_now` tells that the reason lies with us, and passes.
+        """
         with self._changed:
             self.refused += 1
+            self.refused_for_now = self.refused_for_now or for_now
             self.refusal = reason
             self.last_activity = time.monotonic()
             self._changed.notify_all()
@@ -52,14 +58,17 @@ class Outstanding:
         with self._changed:
             return self.missing - self.arrived
 
-    def wait_settled(self, quiet: float, at_most: float) -> bool:
+    def wait_settled(
+        self, quiet: float, at_most: float, wanted: frozenset[str] | None = None
+    ) -> bool:
         """Return True when nothing is missing, or nothing has happened for `quiet` seconds.
 
-        False when `at_most` seconds have passed before that.
+        False when `at_most` seconds have passed before that. `wanted`: nothing of these.
         """
         end = time.monotonic() + at_most
+        wanted = self.missing if wanted is None else wanted
         with self._changed:
-            while not self.missing <= self.arrived:
+            while not wanted <= self.arrived:
                 now = time.monotonic()
                 if now >= self.last_activity + quiet:
                     return True

@@ -30,6 +30,9 @@ UNCOMPRESSED = (
 )
 """The syntaxes with native pixels, in the order in which the box prefers them."""
 
+LARGEST_PROPOSAL = 128
+"""Presentation contexts of one association (PS3.8 Section 9.3.2.2: odd numbers of one byte)."""
+
 _STORAGE = "1.2.840.10008.5.1.4.1.1."
 
 _STRICT_IMAGES = ("1", "1.1", "1.2", "2", "3.1", "4", "6.1", "7", "12.1", "12.2", "77.1.4", "128")
@@ -120,6 +123,11 @@ def transfer_syntaxes(profile: Profile, proven: Sequence[str]) -> tuple[str, ...
         return (IMPLICIT_VR_LITTLE_ENDIAN,)
     native = tuple(uid for uid in UNCOMPRESSED if uid in proven)
     return native + tuple(uid for uid in proven if uid not in UNCOMPRESSED)
+
+
+def uncompressed_syntaxes(profile: Profile, proven: Sequence[str]) -> tuple[str, ...]:
+    """Return the syntaxes in which each class is proposed for C-GET, the preferred one first."""
+    return tuple(uid for uid in transfer_syntaxes(profile, proven) if uid in UNCOMPRESSED[:2])
 
 
 def verification_syntaxes(profile: Profile) -> tuple[str, ...]:

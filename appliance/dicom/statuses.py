@@ -37,6 +37,25 @@ ELEMENTS_DISCARDED = 0xB006
 DOES_NOT_MATCH_STORED = 0xB007
 SUSPENDED_STRICT = 0xFF00
 
+PENDING = (0xFF00, 0xFF01)
+MOVE_DESTINATION_UNKNOWN = 0xA801
+REMOTE_OUT_OF_RESOURCES = (0xA700, 0xA701, 0xA702)
+"""Of what remotes answer (PS3.4 Sections C.4.1.1.4, C.4.2.1.5 and C.4.3.1.4)."""
+
+TREATMENT: tuple[tuple[str, str, str], ...] = (
+    ("C-ECHO", "0000", "The remote is there"),
+    ("C-ECHO", "any other", "Told in events and health; asked again after a growing pause"),
+    ("C-FIND", "FF00, FF01", "A match; unsupported optional keys (FF01) are no reason to leave it"),
+    ("C-FIND", "0000", "The end of the matches"),
+    ("C-FIND", "any other", "Told in events; asked again after a growing pause"),
+    ("C-MOVE, C-GET", "FF00, FF01", "A sign of life"),
+    ("C-MOVE, C-GET", "0000, B000", "No proof: what did not come is missing, and asked for again"),
+    ("C-MOVE", "A801", "The remote's administrator is told to register the box; asked again"),
+    ("C-MOVE, C-GET", "A700, A701, A702", "The remote is out of resources; asked again"),
+    ("C-MOVE, C-GET", "any other", "What did come is held; told with the counters; asked again"),
+)
+"""Service, statuses, and what the box does then, for the conformance statement."""
+
 MEANINGS: tuple[tuple[int, str, str], ...] = (
     (SUCCESS, "Success", "The instance is held durably, or was not solicited and is discarded"),
     (COERCION, "Warning", "Stored; a malformed value was repaired (e.g. the character set label)"),

@@ -212,7 +212,8 @@ class InstanceReception:
         self.refuse(status)
         self._storage.catalogue.count("refused")
         if self._outstanding is not None:
-            self._outstanding.instance_refused(f"0x{status.code:04X} {status.comment}")
+            reason = f"0x{status.code:04X} {status.comment}"
+            self._outstanding.instance_refused(reason, status.code == statuses.OUT_OF_RESOURCES)
 
     def _inflate(self, views: Sequence[memoryview]) -> None:
         assert self._inflater is not None

@@ -192,7 +192,11 @@ class _Trial:
         for candidate in sorted(series, key=lambda one: one.modality in WITHOUT_PICTURES):
             self.beat()
             keys = {**_study(study), "SeriesInstanceUID": candidate.series}
-            instances = [one for one in find(self.remote, "IMAGE", keys) if one.instance]
+            instances = [
+                one
+                for one in find(self.remote, "IMAGE", keys)
+                if one.instance and self.connection.planner.takes(one)
+            ]
             if instances:
                 chosen = self._not_here_yet(study, instances)
                 return Sample(study, OneInstance(candidate.series, chosen), candidate.modality)
@@ -210,7 +214,7 @@ class _Trial:
     def _move(self) -> Said:
         def ask(sample: Sample, outstanding: Outstanding) -> SubOperations:
             return self.connection.planner.requestor.move(
-                self.remote, sample.study, self._activity(outstanding), one=sample.one
+                self.remote, sample.study, self._activity(outstanding), some=(sample.one,)
             )
 
         return self._receive("move", ask)
@@ -222,7 +226,7 @@ class _Trial:
                 sample.study,
                 self._activity(outstanding),
                 modalities=(sample.modality,),
-                one=sample.one,
+                some=(sample.one,),
             )
 
         return self._receive("get", ask)

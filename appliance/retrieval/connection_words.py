@@ -2,9 +2,8 @@
 
 from appliance.archive.hops import Said, Step
 from appliance.dicom.scu import Failure
+from appliance.dicom.statuses import MOVE_DESTINATION_UNKNOWN
 from appliance.settings.model import LocalAE, RemoteAE
-
-MOVE_DESTINATION_UNKNOWN = 0xA801
 
 
 def letter(ae: LocalAE, remote: RemoteAE, own_address: str) -> Said:

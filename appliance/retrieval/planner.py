@@ -4,15 +4,22 @@ Query is hierarchical, STUDY then SERIES then IMAGE, one C-FIND per association,
 statement says; relational where the remote's settings allow it (PS3.4 Section C.4.1.2).
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from pydicom.config import IGNORE
+from pydicom.uid import UID
 
 from appliance.archive.catalogue import Catalogue
 from appliance.dicom.matches import Level, Match
-from appliance.dicom.scu import RequestFailed, Requestor
+from appliance.dicom.scu import OneInstance, RequestFailed, Requestor
 from appliance.images.deidentify import Deidentifier
 from appliance.retrieval.watchlist import WatchList
 from appliance.settings.model import RemoteAE, Watch
+
+_DICOM = "1.2.840.10008."
+_STORAGE = ("1.2.840.10008.5.1.4.1.1.", "1.2.840.10008.5.1.4.34.")
+"""The roots of the standard's UIDs, and of those of its storage classes (PS3.4 Table B.5-1)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +27,36 @@ class StudyPlan:
     """What is to be fetched of one study.
 
     `study` is the remote's own Study Instance UID and stays in memory; `mapped` and the instance
-    sets are as the catalogue knows them. `listed` is everything that the remote has of the study,
-    `modalities` those of its series where they were asked for.
+    sets are as the catalogue knows them. `listed` is everything that the remote has of the study
+    and that we take, with its own UIDs for it; `untaken` the SOP classes of the rest as far as it
+    tells them; `modalities` are those of its series where they were asked for.
     """
 
     remote: RemoteAE
     study: str
     mapped: str
-    listed: frozenset[str]
+    listed: Mapping[str, OneInstance]
     missing: frozenset[str]
     modalities: frozenset[str] = frozenset()
+    untaken: frozenset[str] = frozenset()
+
+    @property
+    def holds_some(self) -> bool:
+        """Whether something of what is listed was held already."""
+        return len(self.missing) < len(self.listed)
 
 
 @dataclass(frozen=True, slots=True)
 class Planner:
-    """Asks remotes what they have and compares it with what is held."""
+    """Asks remotes what they have and compares it with what is held.
+
+    `storage_classes` are the SOP classes that we accept: what is of another one never comes.
+    """
 
     requestor: Requestor
     catalogue: Catalogue
     deidentifier: Deidentifier
+    storage_classes: frozenset[str]
 
     def wanted_studies(
         self, remote: RemoteAE, watch_list: WatchList, entry: Watch
@@ -73,15 +91,31 @@ class Planner:
         asked.
         """
         series = self._series(remote, study, progress)
-        instances = frozenset(
-            self.deidentifier.uid(match.instance)
-            for match in self._instances(remote, study, series, progress)
-        )
+        listed: dict[str, OneInstance] = {}
+        untaken: set[str] = set()
+        for match in self._instances(remote, study, series, progress):
+            if self.takes(match):
+                instance = self.deidentifier.uid(match.instance)
+                listed[instance] = OneInstance(match.series, match.instance)
+            else:
+                untaken.add(match.sop_class)
         mapped = self.deidentifier.uid(study)
-        self.catalogue.list_study(mapped, remote.name, instances)
-        missing = instances - self.catalogue.held(mapped)
+        self.catalogue.list_study(mapped, remote.name, listed.keys())
+        missing = listed.keys() - self.catalogue.held(mapped)
         modalities = frozenset(match.modality for match in series)
-        return StudyPlan(remote, study, mapped, instances, missing, modalities)
+        return StudyPlan(
+            remote, study, mapped, listed, frozenset(missing), modalities, frozenset(untaken)
+        )
+
+    def takes(self, instance: Match) -> bool:
+        """Whether an instance is of a class that we accept, as far as its remote tells.
+
+        One that names no storage class, but something else or nothing, may be of any.
+        """
+        named = UID(instance.sop_class, validation_mode=IGNORE)
+        if named in self.storage_classes or not named.is_valid:
+            return True
+        return named.startswith(_DICOM) and not named.startswith(_STORAGE)
 
     def _series(
         self, remote: RemoteAE, study: str, progress: Callable[[], None]
@@ -106,7 +140,7 @@ class Planner:
         """Ask one query; what lies in another study, or names no entity of the level, is left."""
         progress()
         return [
-            match
+            replace(match, series=match.series or keys.get("SeriesInstanceUID", ""))
             for match in self.requestor.find(remote, level, keys)
             if match.study in ("", keys["StudyInstanceUID"])
             and match.series in ("", keys.get("SeriesInstanceUID", match.series))

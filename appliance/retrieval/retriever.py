@@ -5,23 +5,24 @@ durable rows. Every way to fail ends in a sentence that says who can mend it.
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Literal
 
 from appliance.archive.catalogue import Catalogue
-from appliance.dicom.scu import RequestFailed, Requestor, SubOperations
+from appliance.dicom.scu import OneInstance, RequestFailed, Requestor, SubOperations
 from appliance.dicom.solicitation import Outstanding, Solicitation
+from appliance.dicom.statuses import MOVE_DESTINATION_UNKNOWN, REMOTE_OUT_OF_RESOURCES
 from appliance.retrieval.planner import StudyPlan
+from appliance.retrieval.rest import Rest
 from appliance.settings.model import LocalAE, Query, RemoteAE
 
 Method = Literal["move", "get"]
 Result = Literal["complete", "partial", "failed"]
 
-MOVE_DESTINATION_UNKNOWN = 0xA801
+WEEK = 7 * 24 * 3600
 _NOTHING_WILL_COME = ("unreachable", "rejected", "unsupported")
-_OUT_OF_RESOURCES = (0xA700, 0xA701, 0xA702)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Retriever:
     def give_up(self, remote: RemoteAE, mapped: str, sentence: str) -> Retrieval:
         """Register that a study, by its mapped UID, could not even be listed, and pause it."""
         number = self.catalogue.begin_retrieval(mapped, remote.name, "find", 0)
-        next_attempt = self._next_attempt(remote, mapped, progress=False)
+        next_attempt = self._next_attempt(remote, mapped, progress=False, futile=False)
         self.catalogue.end_retrieval(number, "failed", sentence, 0, next_attempt)
         return Retrieval("failed", 0, 0, sentence, next_attempt)
 
@@ -80,10 +81,12 @@ class Retriever:
         outstanding: Outstanding,
         progress: Callable[[], None],
     ) -> Retrieval:
+        transfer = _Transfer(self.requestor, self.query, plan, method, outstanding, progress)
+        is_retry = self._came_in_part(plan)
         number = self.catalogue.begin_retrieval(
             plan.mapped, plan.remote.name, method, len(outstanding.still_missing)
         )
-        sentence = self._transfer(plan, method, outstanding, progress)
+        sentence, reaches_us = self._bring(transfer, is_retry)
         missing = len(outstanding.still_missing)
         arrived = len(plan.missing) - missing
         result: Result = "failed"
@@ -93,52 +96,51 @@ class Retriever:
             result = "partial"
         next_attempt = None
         if missing:
-            next_attempt = self._next_attempt(plan.remote, plan.mapped, progress=bool(arrived))
+            futile = reaches_us and not outstanding.refused_for_now
+            next_attempt = self._next_attempt(plan.remote, plan.mapped, bool(arrived), futile)
         self.catalogue.end_retrieval(number, result, sentence, arrived, next_attempt)
         return Retrieval(result, arrived, missing, sentence, next_attempt)
 
-    def _transfer(
-        self,
-        plan: StudyPlan,
-        method: Method,
-        outstanding: Outstanding,
-        progress: Callable[[], None],
-    ) -> str:
-        """Run the request and wait for its instances; return what to say if some are missing."""
+    def _came_in_part(self, plan: StudyPlan) -> bool:
+        """Whether the whole study was asked for before, and came but for a rest."""
+        return plan.holds_some and self.catalogue.attempts(plan.mapped, plan.remote.name) > 0
 
-        def activity() -> float:
-            progress()
-            return outstanding.last_activity
+    def _bring(self, transfer: "_Transfer", is_retry: bool) -> tuple[str, bool]:
+        """Run the requests and wait for their instances.
 
-        get = partial(self.requestor.get, modalities=plan.modalities)
-        ask = self.requestor.move if method == "move" else get
+        Returns what to say if some are missing, and whether the remote can send us anything. The
+        study as a whole, then its rest in parts; when it is tried again, the rest comes first.
+        The strict profile asks for whole studies alone, as the conformance statement does.
+        """
+        in_parts = self.ae.profile == "broad"
+        if in_parts and is_retry and transfer.bring_rest():
+            return self._explain_rest(transfer), True
+        outstanding, remote = transfer.outstanding, transfer.plan.remote
         try:
-            answer = ask(plan.remote, plan.study, activity, outstanding.active)
+            answer = transfer.ask()
         except RequestFailed as failure:
             if failure.kind in _NOTHING_WILL_COME:
-                return failure.sentence
-            self._wait_settled(outstanding, progress)
-            return self._refused(plan.remote, outstanding) or failure.sentence
+                return failure.sentence, False
+            transfer.settle()
+            return self._refused(remote, outstanding) or failure.sentence, False
         if answer.status != MOVE_DESTINATION_UNKNOWN:
-            self._wait_settled(outstanding, progress)
-        sentence = self._explain(plan.remote, method, answer, outstanding)
-        return self._refused(plan.remote, outstanding) or sentence
+            settled = transfer.settle()
+            if in_parts and settled and not is_retry:
+                transfer.bring_rest()
+        sentence = self._explain(remote, transfer.method, answer, outstanding)
+        reaches_us = bool(outstanding.arrived) and answer.status not in REMOTE_OUT_OF_RESOURCES
+        return self._refused(remote, outstanding) or sentence, reaches_us
 
-    def _wait_settled(self, outstanding: Outstanding, progress: Callable[[], None]) -> None:
-        """Wait for what is still arriving, but not for a remote that never ends to send."""
-        end = time.monotonic() + self.query.timeouts.total
-        while not outstanding.wait_settled(self.query.settle, at_most=1.0):
-            progress()
-            if time.monotonic() > end:
-                return
-
-    def _next_attempt(self, remote: RemoteAE, mapped: str, progress: bool) -> float:
+    def _next_attempt(self, remote: RemoteAE, mapped: str, progress: bool, futile: bool) -> float:
         """When to try again; the pause does not grow while there is progress.
 
-        Each attempt begins with the first method, so that several count as one failure.
+        It grows beyond the longest one if the attempt was `futile`: the remote can send to us, but
+        not what is missing. Each attempt begins with the first method, so that several count as one
+        failure.
         """
         failures = -(-self.catalogue.attempts(mapped, remote.name) // len(methods(remote)))
-        return self.clock() + pause(self.query, 1 if progress else failures)
+        longest = longest_pause(self.query) if futile else self.query.retry_longest
+        return self.clock() + pause(self.query, 1 if progress else failures, longest)
 
     def _explain(
         self, remote: RemoteAE, method: Method, answer: SubOperations, outstanding: Outstanding
@@ -159,12 +161,20 @@ class Retriever:
                 "this box rejected its association (the events tell), name its title and address "
                 "in calls_as and calls_from"
             )
-        if answer.status in _OUT_OF_RESOURCES:
+        if answer.status in REMOTE_OUT_OF_RESOURCES:
             return f"{remote.name} is out of resources ({status}); it will be asked again"
         counted = _counted(answer)
         return (
             f"{remote.name} did not send everything that it lists ({status}{counted}); its "
             "administrator can see in its log which instances failed"
+        )
+
+    def _explain_rest(self, transfer: "_Transfer") -> str:
+        outstanding, remote = transfer.outstanding, transfer.plan.remote
+        return self._refused(remote, outstanding) or (
+            f"{remote.name} was asked for {len(transfer.plan.missing)} single instances that it "
+            f"lists, and did not send {len(outstanding.still_missing)} of them; its administrator "
+            "can see in its log which ones failed"
         )
 
     @staticmethod
@@ -177,10 +187,73 @@ class Retriever:
         )
 
 
-def pause(query: Query, failures: int) -> float:
-    """Return the seconds to wait after the `failures`-th failure in a row: doubling, bounded."""
+@dataclass(frozen=True, slots=True)
+class _Transfer:
+    """What one method brings of a study; `progress` is called while it lasts."""
+
+    requestor: Requestor
+    query: Query
+    plan: StudyPlan
+    method: Method
+    outstanding: Outstanding
+    progress: Callable[[], None]
+
+    def ask(self, some: Sequence[OneInstance] = ()) -> SubOperations:
+        """Ask for the study, or for `some` of one series. Raises RequestFailed."""
+        get = partial(self.requestor.get, modalities=self.plan.modalities)
+        ask = self.requestor.move if self.method == "move" else get
+        plan, outstanding = self.plan, self.outstanding
+        return ask(plan.remote, plan.study, self._activity, outstanding.active, some=some)
+
+    def bring_rest(self) -> bool:
+        """Ask for what is missing in parts; True if the remote serves such requests.
+
+        That is, if something came, or it counts what it could not send. Ends where the remote does
+        not end to send, where we have no room, and with a request that fails.
+        """
+        outstanding = self.outstanding
+        before, rest, counts = len(outstanding.still_missing), Rest(self.plan.listed), False
+        reaches_us = bool(outstanding.arrived) or self.plan.holds_some
+        for part in rest.parts(outstanding.still_missing, reaches_us):
+            if outstanding.refused_for_now:
+                break
+            try:
+                answer = self.ask([self.plan.listed[instance] for instance in part])
+            except RequestFailed:
+                break
+            counts = counts or bool(answer.failed)
+            if not self.settle(frozenset(part)):
+                break
+            rest.left(part, outstanding.still_missing)
+        return counts or len(outstanding.still_missing) < before
+
+    def settle(self, wanted: frozenset[str] | None = None) -> bool:
+        """Wait for what is still arriving; False for a remote that never ends to send."""
+        end = time.monotonic() + self.query.timeouts.total
+        while not self.outstanding.wait_settled(self.query.settle, at_most=1.0, wanted=wanted):
+            self.progress()
+            if time.monotonic() > end:
+                return False
+        return True
+
+    def _activity(self) -> float:
+        self.progress()
+        return self.outstanding.last_activity
+
+
+def pause(query: Query, failures: int, longest: float | None = None) -> float:
+    """Return the seconds to wait after the `failures`-th failure in a row: doubling, bounded.
+
+    Without `longest` by the longest pause of the settings.
+    """
     doublings = min(max(failures, 1) - 1, 32)
-    return float(min(query.retry_first * 2**doublings, query.retry_longest))
+    bound = query.retry_longest if longest is None else longest
+    return float(min(query.retry_first * 2**doublings, bound))
+
+
+def longest_pause(query: Query) -> float:
+    """The seconds between two attempts at a study of which the rest never comes, at most."""
+    return float(max(query.retry_longest, WEEK))
 
 
 def methods(remote: RemoteAE) -> tuple[Method, ...]:

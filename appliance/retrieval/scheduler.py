@@ -12,12 +12,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
+from pydicom.uid import UID
+
 from appliance.archive.catalogue import Catalogue, CatalogueFailed
 from appliance.archive.requests import FetchRequest, Found, Requests, RequestsFailed, Search
 from appliance.dicom.matches import Match
 from appliance.dicom.scu import RequestFailed
 from appliance.retrieval.planner import Planner
-from appliance.retrieval.retriever import Retrieval, Retriever, pause
+from appliance.retrieval.retriever import Retrieval, Retriever, longest_pause, pause
 from appliance.retrieval.watchlist import WatchList
 from appliance.settings.model import Query, RemoteAE
 
@@ -210,14 +212,25 @@ class RemoteSchedule:
         rounds = self.rounds
         plan = rounds.planner.plan(self.remote, study, self._beat)
         fetched = Fetched(len(plan.listed), len(plan.missing))
-        if not plan.listed and not by_hand:
+        if not plan.listed and not plan.untaken and not by_hand:
             return replace(fetched, retrieval=self._give_up(study, self._lists_nothing()))
         if not plan.missing or not (by_hand or self._may_retry(plan.mapped)):
             return fetched
+        if plan.untaken and not rounds.catalogue.attempts(plan.mapped, self.remote.name):
+            rounds.catalogue.event("info", self.remote.name, self._leaves(plan.untaken))
         retrieval = rounds.retriever.retrieve(plan, self._beat)
         if retrieval.result != "complete":
             rounds.catalogue.event("warning", self.remote.name, retrieval.sentence)
         return replace(fetched, retrieval=retrieval)
+
+    def _leaves(self, classes: frozenset[str]) -> str:
+        """What is not asked for; a UID that the standard does not know is not repeated."""
+        named = {uid: UID(uid).name for uid in classes}
+        names = {"a private class" if name == uid else name for uid, name in named.items()}
+        return (
+            f"{self.remote.name} has more of a study than this box takes: instances of "
+            f"{', '.join(sorted(names))} are left there"
+        )
 
     def _lists_nothing(self) -> str:
         return (
@@ -228,7 +241,7 @@ class RemoteSchedule:
     def _may_retry(self, mapped: str) -> bool:
         rounds = self.rounds
         return rounds.catalogue.retrieval_due(
-            mapped, rounds.clock(), self.remote.name, rounds.query.retry_longest
+            mapped, rounds.clock(), self.remote.name, longest_pause(rounds.query)
         )
 
     def _is_down(self, failure: RequestFailed) -> bool:

@@ -592,7 +592,10 @@ class Query:
     )
     retry_longest: int = field(
         default=6 * HOUR,
-        metadata=_means(Duration(1, 7 * DAY), "The longest pause between two attempts."),
+        metadata=_means(
+            Duration(1, 7 * DAY),
+            "The longest pause between two attempts; a week where a study comes but for a rest.",
+        ),
     )
 
 

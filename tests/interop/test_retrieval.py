@@ -6,6 +6,7 @@ from pathlib import Path
 import pydicom
 import pytest
 
+from appliance.dicom.scu import OneInstance
 from appliance.settings.model import Watch
 from tests.interop.boxes import Box, box, settings
 from tests.interop.hospitals import (
@@ -150,6 +151,46 @@ def test_a_study_that_grows(hospital: Hospital, tmp_path: Path) -> None:
         assert len(running.files) == 5
         if hospital.name != "qrscp":
             assert hospital.moves == moves + 1
+
+
+def test_what_this_box_does_not_take_keeps_nothing_else(hospital: Hospital, tmp_path: Path) -> None:
+    """Orthanc sends nothing after it, and tells its class; qrscp goes on, and does not tell."""
+    if hospital.name == "dcmtk":
+        pytest.skip("dcmqrscp takes no RT Plan")
+    patient = volume.Patient(f"PLANNED-{hospital.name}", "Planned^Study", ("ISO_IR 100",))
+    study = volume.Study(patient, 2, f"2.25.37{len(hospital.name)}", accession="ACC-PLAN")
+    slices = volume.write(study, tmp_path / "ct")
+    plan = pydicom.dcmread(corpus.file("rtplan.dcm"))
+    plan.PatientID, plan.StudyInstanceUID = patient.identifier, study.study_instance_uid
+    plan.save_as(tmp_path / "plan.dcm")
+    hospital.pacs.store([*slices, tmp_path / "plan.dcm"])
+    watch = (Watch(patient.identifier, "SUBJECT"),)
+    wanted = settings(hospital.port, hospital.remote(), watch=watch)
+    with box(tmp_path / "box", wanted) as running:
+        running.until(lambda: running.held == 2, "the slices did not come")
+        rounds(running)
+        tells = hospital.name == "orthanc"
+        assert running.service.catalogue.status().outstanding == (0 if tells else 1)
+        assert ("instances of RT Plan Storage are left there" in events(running)) == tells
+
+
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_instances_by_themselves(hospital: Hospital, method: str, tmp_path: Path) -> None:
+    """A list of SOP Instance UIDs (PS3.4 Section C.4.2.2.1)."""
+    if hospital.name == "qrscp":
+        pytest.skip("qrscp takes a list of UIDs for one long UID")
+    some = [
+        OneInstance(CT.series_instance_uid, CT.sop_instance_uid(number)) for number in (2, 3, 5)
+    ]
+    wanted = settings(hospital.port, hospital.remote(), ae={"unsolicited": "store"})
+    with box(tmp_path, wanted) as running:
+        requestor, (remote,) = running.service._requestor(), wanted.remotes
+        ask = requestor.move if method == "move" else requestor.get
+        ask(remote, CT.study_instance_uid, lambda: 0.0, some=some)
+        running.until(lambda: running.held == len(some), "they did not come")
+        assert {path.stem for path in running.files} == {
+            running.deidentifier.uid(one.instance) for one in some
+        }
 
 
 def test_a_request_by_hand(hospital: Hospital, tmp_path: Path) -> None:

@@ -129,10 +129,13 @@ def test_a_match_and_the_dataset_mean_the_same_patient(label: str, text: str) ->
 
 @pytest.mark.parametrize("level", LEVELS)
 def test_the_identifier_asks_for_the_attributes_of_its_level(level: Level) -> None:
-    dataset = read(identifier(level, {}, "ISO_IR 100"))
-    assert {each.keyword for each in dataset} == {"QueryRetrieveLevel", *KEYS[level]}
-    assert dataset.QueryRetrieveLevel == level
-    assert all(each.is_empty for each in dataset if each.keyword != "QueryRetrieveLevel")
+    strict = read(identifier(level, {}, "ISO_IR 100", "strict"))
+    assert {each.keyword for each in strict} == {"QueryRetrieveLevel", *KEYS[level]}
+    broad = read(identifier(level, {}, "ISO_IR 100", "broad"))
+    added = {"SOPClassUID"} if level == "IMAGE" else set()
+    assert {each.keyword for each in broad} == {"QueryRetrieveLevel", *KEYS[level], *added}
+    assert broad.QueryRetrieveLevel == level
+    assert all(each.is_empty for each in broad if each.keyword != "QueryRetrieveLevel")
 
 
 def test_the_attributes_are_those_of_the_conformance_statement() -> None:
@@ -144,7 +147,7 @@ def test_the_attributes_are_those_of_the_conformance_statement() -> None:
 
 
 def test_an_identifier_byte_by_byte() -> None:
-    assert identifier("SERIES", {"StudyInstanceUID": "1.2.3"}, "\\ISO 2022 IR 87") == (
+    assert identifier("SERIES", {"StudyInstanceUID": "1.2.3"}, "\\ISO 2022 IR 87", "broad") == (
         bytes.fromhex("0800 5200 06000000")
         + b"SERIES"
         + bytes.fromhex("0800 6000 00000000")
@@ -165,7 +168,7 @@ def test_the_identifier_of_a_retrieval_byte_by_byte() -> None:
 
 @pytest.mark.parametrize(("label", "text"), TEXTS.items())
 def test_a_key_is_sent_in_the_remotes_character_set(label: str, text: str) -> None:
-    data = identifier("STUDY", {"PatientID": text}, label or None)
+    data = identifier("STUDY", {"PatientID": text}, label or None, "broad")
     dataset = read(data)
     assert dataset.PatientID == text
     if text.isascii():
@@ -179,7 +182,7 @@ def test_a_key_is_sent_in_the_remotes_character_set(label: str, text: str) -> No
 @pytest.mark.parametrize("character_set", [None, "ISO_IR 100", "\\ISO 2022 IR 87", "ISO_IR 13"])
 def test_a_key_that_the_character_set_lacks_is_sent_in_utf_8(character_set: str | None) -> None:
     """Sent with a replacement for what is lacking, it would ask for another patient."""
-    dataset = read(identifier("STUDY", {"PatientID": "Ж-山田-김"}, character_set))
+    dataset = read(identifier("STUDY", {"PatientID": "Ж-山田-김"}, character_set, "broad"))
     assert (dataset.SpecificCharacterSet, dataset.PatientID) == ("ISO_IR 192", "Ж-山田-김")
 
 
@@ -198,12 +201,14 @@ def test_a_whole_match() -> None:
     dataset.AccessionNumber, dataset.PatientID, dataset.Modality = "A-7 ", " 4711", "CT"
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = "1.2", "1.2.3"
     dataset.SOPInstanceUID, dataset.InstanceNumber = "1.2.3.4", 7
+    dataset.SOPClassUID = "1.2.840.10008.5.1.4.1.1.2"
     dataset.ReferencedStudySequence = [Dataset(), Dataset()]
     data = encode(dataset, True, True)
     assert data is not None
     assert read_match("IMAGE", data, None) == Match(
-        "IMAGE", "4711", "A-7", "1.2", "1.2.3", "1.2.3.4", "20260401", "101500.5", "CT", 7
-    )
+        "IMAGE", "4711", "A-7", "1.2", "1.2.3", "1.2.3.4", "20260401", "101500.5", "CT", 7,
+        "1.2.840.10008.5.1.4.1.1.2",
+    )  # fmt: skip
 
 
 def test_a_match_without_anything() -> None:

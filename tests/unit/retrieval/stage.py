@@ -1,13 +1,13 @@
 """A remote without a network, and the parts of retrieval around it, with a clock that is set."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.archive.catalogue import Catalogue, StoredInstance
 from appliance.archive.requests import Requests
 from appliance.dicom.matches import Level, Match
-from appliance.dicom.scu import RequestFailed, SubOperations
+from appliance.dicom.scu import OneInstance, RequestFailed, SubOperations
 from appliance.dicom.solicitation import Solicitation
 from appliance.images.deidentify import Deidentifier
 from appliance.retrieval.planner import Planner
@@ -16,6 +16,7 @@ from appliance.retrieval.scheduler import RemoteSchedule, Rounds
 from appliance.retrieval.watchlist import WatchList
 from appliance.settings.model import LocalAE, Query, RemoteAE, Timeouts, Watch
 
+CT = "1.2.840.10008.5.1.4.1.1.2"
 KEY = bytes(range(32))
 PACS = RemoteAE(name="main", title="PACS", host="192.0.2.10", retrieve="move")
 QUERY = Query(
@@ -45,6 +46,8 @@ class Image:
     instance: str
     accession: str = ""
     date: str = "20260401"
+    sop_class: str = ""
+    """As the remote tells it; few do."""
 
 
 def images(patient: str, study: str, count: int = 2, series: int = 1) -> list[Image]:
@@ -67,6 +70,8 @@ class FakeRemote:
     held: list[Image] = field(default_factory=list)
     failures: dict[str, Exception] = field(default_factory=dict)
     sends: Callable[[str], int] = lambda study: 1000
+    lost: frozenset[str] = frozenset()
+    stops: bool = False
     answer: SubOperations = field(default_factory=lambda: SubOperations(0, None, None, None, ""))
     before: Callable[[str], None] = lambda service: None
     deliver: Callable[[RemoteAE, Image], None] = lambda remote, image: None
@@ -99,9 +104,10 @@ class FakeRemote:
         study: str,
         activity: Callable[[], float],
         progress: Callable[[], None],
+        some: Sequence[OneInstance] = (),
     ) -> SubOperations:
         """Send as many instances as `sends` says."""
-        return self._send("MOVE", remote, study, activity)
+        return self._send("MOVE", remote, study, activity, some)
 
     def get(
         self,
@@ -110,17 +116,31 @@ class FakeRemote:
         activity: Callable[[], float],
         progress: Callable[[], None],
         modalities: Collection[str] = (),
+        some: Sequence[OneInstance] = (),
     ) -> SubOperations:
         """Send as many instances as `sends` says, in the syntaxes of these modalities."""
         self.modalities = frozenset(modalities)
-        return self._send("GET", remote, study, activity)
+        return self._send("GET", remote, study, activity, some)
 
     def _send(
-        self, service: str, remote: RemoteAE, study: str, activity: Callable[[], float]
+        self,
+        service: str,
+        remote: RemoteAE,
+        study: str,
+        activity: Callable[[], float],
+        some: Sequence[OneInstance],
     ) -> SubOperations:
-        self._asked(service, study)
+        """What `lost` names is not sent, nor what comes after it if the remote stops there."""
+        named = {one.instance for one in some}
+        self._asked(f"PART BY {service}" if some else service, " ".join([study, *sorted(named)]))
         wanted = [image for image in self.held if image.study == study]
         for image in wanted[: self.sends(study)]:
+            if named and image.instance not in named:
+                continue
+            if image.instance in self.lost:
+                if self.stops:
+                    break
+                continue
             self.deliver(remote, image)
             activity()
         return self.answer
@@ -143,7 +163,13 @@ class FakeRemote:
             )
         if level == "SERIES":
             return Match(level, study=image.study, series=image.series, modality="CT")
-        return Match(level, study=image.study, series=image.series, instance=image.instance)
+        return Match(
+            level,
+            study=image.study,
+            series=image.series,
+            instance=image.instance,
+            sop_class=image.sop_class,
+        )
 
 
 @dataclass
@@ -180,7 +206,12 @@ class Stage:
     @property
     def planner(self) -> Planner:
         """The planner that asks the fake remote."""
-        return Planner(self.remote, self.catalogue, self.deidentifier)  # type: ignore[arg-type]
+        return Planner(
+            self.remote,  # type: ignore[arg-type]
+            self.catalogue,
+            self.deidentifier,
+            frozenset({CT}),
+        )
 
     def retriever(self, query: Query = QUERY) -> Retriever:
         """The retriever that fetches from it."""
@@ -218,7 +249,7 @@ class Stage:
         )
         self.catalogue.store(
             StoredInstance(
-                instance, series, study, "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.1.2", "CT",
+                instance, series, study, CT, "1.2.840.10008.1.2", "CT",
                 1, 1, True, 1000, remote.name, None,
             ),
             (),

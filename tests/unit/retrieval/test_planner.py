@@ -7,7 +7,7 @@ import pytest
 from appliance.dicom.scu import RequestFailed
 from appliance.retrieval.watchlist import WatchList
 from appliance.settings.model import Watch
-from tests.unit.retrieval.stage import PACS, QUERY, Image, Stage, failure, images
+from tests.unit.retrieval.stage import CT, PACS, QUERY, Image, Stage, failure, images
 
 STUDY = "1.2.3"
 
@@ -42,7 +42,10 @@ def test_study_then_series_then_image(stage: Stage) -> None:
         f"FIND IMAGE {STUDY} {STUDY}.1",
         f"FIND IMAGE {STUDY} {STUDY}.2",
     ]
-    assert plan.listed == plan.missing == {stage.mapped(one.instance) for one in stage.remote.held}
+    expected = {stage.mapped(one.instance): one for one in stage.remote.held}
+    assert plan.missing == plan.listed.keys() == expected.keys()
+    for mapped, one in plan.listed.items():
+        assert (one.series, one.instance) == (expected[mapped].series, expected[mapped].instance)
     assert plan.study == STUDY
     assert plan.mapped == stage.mapped(STUDY)
     assert plan.modalities == {"CT"}
@@ -87,7 +90,32 @@ def test_what_lies_elsewhere_or_has_no_uid_is_left(stage: Stage) -> None:
         stage.remote._match(level, one) for one in stage.remote.held
     )
     listed = stage.planner.plan(PACS, STUDY).listed
-    assert listed == {stage.mapped(f"{STUDY}.1.1"), stage.mapped(f"{STUDY}.1.2")}
+    assert listed.keys() == {stage.mapped(f"{STUDY}.1.1"), stage.mapped(f"{STUDY}.1.2")}
+    assert {one.series for one in listed.values()} == {f"{STUDY}.1"}
+
+
+@pytest.mark.parametrize(
+    ("sop_class", "taken"),
+    [
+        (CT, True),
+        ("", True),
+        ("CT", True),
+        ("1.2.840.10008.5.1.4.1.2.2.1", True),  # The query's own, for want of better.
+        ("1.2.840.10008.5.1.4.1.1.481.5", False),
+        ("1.2.840.10008.5.1.4.34.7", False),
+        ("1.3.12.2.1107.5.9.1", False),
+    ],
+)
+def test_what_is_of_another_storage_class_is_left(
+    stage: Stage, sop_class: str, taken: bool
+) -> None:
+    image, other = images("P1", STUDY, count=2)
+    stage.remote.held = [image, replace(other, sop_class=sop_class)]
+    plan = stage.planner.plan(PACS, STUDY)
+    expected = {image.instance, other.instance} if taken else {image.instance}
+    assert plan.listed.keys() == plan.missing == {stage.mapped(each) for each in expected}
+    assert plan.untaken == (frozenset() if taken else {sop_class})
+    assert stage.catalogue.study_progress(plan.mapped).outstanding == len(expected)
 
 
 def test_progress_is_shown_before_each_query(stage: Stage) -> None:
@@ -104,4 +132,4 @@ def test_a_failure_midway_leaves_the_listing_as_it_was(stage: Stage) -> None:
     stage.remote.failures["FIND IMAGE"] = failure("status")
     with pytest.raises(RequestFailed):
         stage.planner.plan(PACS, STUDY)
-    assert stage.catalogue.listed(before.mapped, PACS.name) == before.listed
+    assert stage.catalogue.listed(before.mapped, PACS.name) == before.listed.keys()

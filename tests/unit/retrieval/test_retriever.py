@@ -10,7 +10,7 @@ from appliance.archive.catalogue import Retrieval as Row
 from appliance.dicom.scu import SubOperations
 from appliance.retrieval.planner import StudyPlan
 from appliance.retrieval.retriever import Retrieval, pause
-from appliance.settings.model import Query, RemoteAE, Timeouts
+from appliance.settings.model import LocalAE, Query, RemoteAE, Timeouts
 from tests.unit.retrieval.stage import MORNING, PACS, QUERY, Stage, failure, images
 
 STUDY = "1.2.3"
@@ -82,8 +82,8 @@ def test_what_we_refused_ourselves_is_no_fault_of_the_remote(stage: Stage) -> No
     def refuse(service: str) -> None:
         outstanding = stage.solicitation.find(PACS.name, STUDY)
         if service == "MOVE" and outstanding:
-            outstanding.instance_refused("0xA700 no space left above the reserve")
-            outstanding.instance_refused("0xA700 no space left above the reserve")
+            outstanding.instance_refused("0xA700 no space left above the reserve", True)
+            outstanding.instance_refused("0xA700 no space left above the reserve", True)
 
     stage.remote.before = refuse
     sentence = retrieve(stage).sentence
@@ -103,8 +103,10 @@ def test_a_request_that_fails_ends_with_its_sentence(stage: Stage, kind: str) ->
 
 def test_get_follows_a_move_that_brings_nothing(stage: Stage) -> None:
     stage.remote.sends = lambda study: 1000 if "GET" in stage.remote.asked[-1] else 0
-    assert retrieve(stage, AUTO).result == "complete"
-    assert stage.remote.asked == [f"MOVE {STUDY}", f"GET {STUDY}"]
+    planned = plan(stage, AUTO)
+    probe = planned.listed[min(planned.missing)].instance
+    assert stage.retriever().retrieve(planned).result == "complete"
+    assert stage.remote.asked == [f"MOVE {STUDY}", f"PART BY MOVE {STUDY} {probe}", f"GET {STUDY}"]
     assert [(row.method, row.outcome) for row in rows(stage)] == [
         ("move", "failed"),
         ("get", "complete"),
@@ -114,6 +116,84 @@ def test_get_follows_a_move_that_brings_nothing(stage: Stage) -> None:
 def test_get_does_not_follow_a_move_that_brings_something(stage: Stage) -> None:
     stage.remote.sends = lambda study: 1
     assert retrieve(stage, AUTO).result == "partial"
+    assert not any("GET" in asked for asked in stage.remote.asked)
+
+
+LOST = frozenset({f"{STUDY}.1.2"})
+
+
+@pytest.mark.parametrize("method", ["move", "get"])
+def test_what_a_remote_cannot_send_keeps_nothing_else(stage: Stage, method: str) -> None:
+    """Orthanc sends nothing of what comes after it."""
+    stage.remote.lost, stage.remote.stops = LOST, True
+    planned = plan(stage, replace(PACS, retrieve=method), count=40)  # type: ignore[arg-type]
+    retrieval = stage.retriever().retrieve(planned)
+    assert (retrieval.result, retrieval.arrived, retrieval.missing) == ("partial", 39, 1)
+    assert "did not send everything that it lists" in retrieval.sentence
+    assert [row.arrived for row in rows(stage)] == [39]
+
+
+def test_the_first_may_be_what_it_cannot_send(stage: Stage) -> None:
+    stage.remote.lost, stage.remote.stops = frozenset({f"{STUDY}.1.1"}), True
+    assert retrieve(stage).arrived == 2
+
+
+def test_the_strict_profile_asks_for_whole_studies(stage: Stage) -> None:
+    stage.remote.lost, stage.remote.stops = LOST, True
+    planned = plan(stage)
+    strict = replace(stage.retriever(), ae=LocalAE(profile="strict"))
+    for _ in range(2):
+        assert strict.retrieve(planned).arrived == 1
+    assert stage.remote.asked == [f"MOVE {STUDY}"] * 2
+
+
+def test_a_retry_asks_for_the_rest_alone_if_that_brings_something(stage: Stage) -> None:
+    stage.remote.lost = frozenset({f"{STUDY}.1.2", f"{STUDY}.1.3"})
+    assert retrieve(stage).missing == 2
+    stage.remote.lost = LOST
+    again = stage.planner.plan(PACS, STUDY)
+    stage.remote.asked.clear()
+    retrieval = stage.retriever().retrieve(again)
+    assert (retrieval.result, retrieval.missing) == ("partial", 1)
+    assert "was asked for 2 single instances that it lists, and did not send 1" in (
+        retrieval.sentence
+    )
+    assert stage.remote.asked[0] == f"PART BY MOVE {STUDY} {STUDY}.1.2 {STUDY}.1.3"
+    assert f"MOVE {STUDY}" not in stage.remote.asked
+    stage.remote.lost = frozenset()
+    last = stage.planner.plan(PACS, STUDY)
+    stage.remote.asked.clear()
+    assert stage.retriever().retrieve(last).result == "complete"
+    assert stage.remote.asked == [f"PART BY MOVE {STUDY} {STUDY}.1.2"]
+
+
+def test_a_remote_that_counts_what_it_cannot_send_need_not_send_all_again(stage: Stage) -> None:
+    stage.remote.lost = LOST
+    assert retrieve(stage).missing == 1
+    again = stage.planner.plan(PACS, STUDY)
+    stage.remote.answer = SubOperations(0xB000, 0, 1, 0, "")
+    stage.remote.asked.clear()
+    assert "did not send 1" in stage.retriever().retrieve(again).sentence
+    assert stage.remote.asked == [f"PART BY MOVE {STUDY} {STUDY}.1.2"]
+
+
+def test_a_remote_that_sends_no_parts_is_asked_for_the_whole_again(stage: Stage) -> None:
+    stage.remote.lost = LOST
+    stage.remote.failures["PART BY MOVE"] = failure("status")
+    assert retrieve(stage).missing == 1
+    stage.remote.lost = frozenset()
+    again = stage.planner.plan(PACS, STUDY)
+    assert stage.retriever().retrieve(again).result == "complete"
+
+
+def test_without_room_no_parts_are_asked_for(stage: Stage) -> None:
+    def refuse(service: str) -> None:
+        if outstanding := stage.solicitation.find(PACS.name, STUDY):
+            outstanding.instance_refused("0xA700 no space left above the reserve", True)
+
+    stage.remote.before = refuse
+    stage.remote.sends = lambda study: 1
+    retrieve(stage)
     assert stage.remote.asked == [f"MOVE {STUDY}"]
 
 

@@ -6,10 +6,11 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
-from appliance.archive.catalogue import CatalogueFailed
+from appliance.archive.catalogue import CatalogueFailed, RenderOutcome
 from appliance.archive.requests import FetchRequest
 from appliance.dicom.matches import Level, Match
 from appliance.retrieval import scheduler
@@ -230,6 +231,90 @@ def test_a_study_of_which_nothing_is_listed_is_told_in_growing_pauses(stage: Sta
     assert len(stage.events()) == 3
     assert "lists no images of it" in stage.events()[0]
     assert stage.catalogue.remote_state("main").failures == 0
+
+
+RT_PLAN = "1.2.840.10008.5.1.4.1.1.481.5"
+
+
+def test_what_this_box_does_not_take_is_told_once_and_left(stage: Stage) -> None:
+    plan, private = images("P1", "1.1", count=4)[2:]
+    rest = [replace(plan, sop_class=RT_PLAN), replace(private, sop_class="1.3.12.2.1107.5.9.1")]
+    stage.remote.held = [*images("P1", "1.1"), *rest]
+    schedule = stage.schedule(P1)
+    for _ in range(4):
+        turn(stage, schedule, QUERY.every)
+    assert stage.events() == [
+        "main has more of a study than this box takes: instances of RT Plan Storage, a private "
+        "class are left there"
+    ]
+    assert stage.catalogue.status().outstanding == 0
+    stage.remote.held = rest
+    turn(stage, stage.schedule(Watch("P1")), QUERY.every)
+    assert moves(stage) == []
+    assert len(stage.events()) == 1, "a study without images is no failure"
+
+
+def moved(stage: Stage, schedule: RemoteSchedule, days: int) -> list[float]:
+    """Turns for some days; after how many hours there was a C-MOVE."""
+    began, found = stage.clock.now, []
+    while stage.clock.now < began + days * 86_400:
+        if any(asked.startswith("MOVE") for asked in turn(stage, schedule, QUERY.every)):
+            found.append((stage.clock.now - began) / 3600)
+    return found
+
+
+def test_a_rest_that_never_comes_is_asked_for_ever_more_rarely(stage: Stage) -> None:
+    """The whole study is sent each time, for nothing."""
+    stage.remote.held = images("P1", "1.1", count=3)
+    stage.remote.sends = lambda study: 2
+    hours = moved(stage, stage.schedule(P1), 60)
+    pauses = [later - earlier for earlier, later in pairwise(hours)]
+    assert pauses == sorted(pauses)
+    assert len(hours) < 25
+    assert pauses[-1] == 7 * 24
+    stage.restart()
+    assert len(moved(stage, stage.schedule(P1), 14)) == 2, "the pause outlives a restart"
+    stage.remote.sends = lambda study: 3
+    moved(stage, stage.schedule(P1), 8)
+    assert stage.catalogue.status().outstanding == 0
+
+
+def test_what_had_no_room_is_asked_for_as_often_as_ever(stage: Stage) -> None:
+    stage.remote.held = images("P1", "1.1", count=3)
+    stage.remote.sends = lambda study: 2
+
+    def refuse(service: str) -> None:
+        outstanding = stage.solicitation.find(PACS.name, "1.1")
+        if service == "MOVE" and outstanding:
+            outstanding.instance_refused("0xA700 no space left above the reserve", for_now=True)
+
+    stage.remote.before = refuse
+    hours = moved(stage, stage.schedule(P1), 20)
+    assert hours[-1] - hours[-2] <= 6
+
+
+def test_a_study_whose_rest_never_comes_expires_and_is_not_brought_back(stage: Stage) -> None:
+    stage.remote.held = images("P1", "1.1", count=3)
+    stage.remote.sends = lambda study: 2
+    schedule = stage.schedule(P1)
+    moved(stage, schedule, 2)
+    render(stage)
+    assert stage.catalogue.oldest_complete_studies() == ()
+    moved(stage, schedule, 60)
+    render(stage)
+    (study,) = stage.catalogue.oldest_complete_studies()
+    assert stage.catalogue.expire(study.study) > 0
+    assert stage.catalogue.status().bytes == 0
+    assert moved(stage, schedule, 30) == []
+    stage.remote.held = images("P1", "1.1", count=4)
+    stage.remote.sends = lambda study: 0
+    assert len(moved(stage, schedule, 1)) > 1, "it has grown"
+
+
+def render(stage: Stage) -> None:
+    """Have all that waits rendered."""
+    jobs = stage.catalogue.next_renders(100)
+    stage.catalogue.finish_renders([RenderOutcome(job, "rendered") for job in jobs])
 
 
 # -- the clock
