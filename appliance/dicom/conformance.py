@@ -12,20 +12,24 @@ from pydicom.uid import UID
 from appliance import __version__
 from appliance.archive.records import PRESENTATION_STATES
 from appliance.dicom.associations import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
-from appliance.dicom.matches import KEYS, Level
+from appliance.dicom.matches import KEYS, Level, requested
 from appliance.dicom.scp import APPLICATION_CONTEXT, REQUEST_WITHIN, UNRECOGNIZED_OPERATION
+from appliance.dicom.scu import LARGEST_LIST
 from appliance.dicom.sop_classes import (
     IMPLICIT_VR_LITTLE_ENDIAN,
+    LARGEST_PROPOSAL,
     STUDY_ROOT_FIND,
     STUDY_ROOT_GET,
     STUDY_ROOT_MOVE,
     VERIFICATION,
     StorageClass,
+    compressed_contexts,
     storage_classes,
     transfer_syntaxes,
+    uncompressed_syntaxes,
     verification_syntaxes,
 )
-from appliance.dicom.statuses import statuses
+from appliance.dicom.statuses import TREATMENT, statuses
 from appliance.images.deidentify import CLEARED, EDITION, Options
 from appliance.settings.model import Images, RemoteAE, Settings
 
@@ -53,7 +57,7 @@ def conformance_statement(settings: Settings, proven: Sequence[str]) -> str:
         _overview(settings),
         _implementation_model(settings),
         _association_policies(settings),
-        _initiation(settings),
+        _initiation(settings, proven),
         _acceptance(settings, proven),
         _store_statuses(settings),
         _web_services(),
@@ -138,7 +142,7 @@ def _association_policies(settings: Settings) -> Iterator[str]:
     yield "timer runs out, the connection is closed."
 
 
-def _initiation(settings: Settings) -> Iterator[str]:
+def _initiation(settings: Settings, proven: Sequence[str]) -> Iterator[str]:
     yield "## 4 Association initiation"
     yield ""
     services = [(VERIFICATION, "SCU"), (STUDY_ROOT_FIND, "SCU"), (STUDY_ROOT_MOVE, "SCU")]
@@ -152,13 +156,11 @@ def _initiation(settings: Settings) -> Iterator[str]:
         ],
     )
     yield ""
-    yield "With C-GET, the storage SOP classes of section 5 are proposed with the SCP role."
-    yield ""
     yield "### 4.1 C-FIND identifiers"
     yield ""
     rows = []
-    for level, keywords in KEYS.items():
-        for keyword in keywords:
+    for level in KEYS:
+        for keyword in requested(level, settings.ae.profile):
             tag = keyword_dict[keyword]
             rows.append(
                 (
@@ -179,8 +181,47 @@ def _initiation(settings: Settings) -> Iterator[str]:
     yield f"`{settings.ae.title}`. The final status is a hint: a study is complete when every"
     yield "instance that an IMAGE level C-FIND listed is durable."
     yield ""
+    if settings.ae.profile == "broad":
+        yield "What a remote lists of a study and does not send is asked for again at IMAGE level:"
+        yield "Study and Series Instance UID, and a list of SOP Instance UIDs, at most"
+        yield f"{LARGEST_LIST} at a time."
+        yield "Instances of a SOP class that section 5 does not name are not waited for."
+        yield ""
     yield "The connection self-test, run when somebody asks for it, retrieves one instance at IMAGE"
     yield "level (Study, Series and SOP Instance UID)."
+    yield ""
+    if _may_get(settings):
+        yield from _get_proposal(settings, proven)
+        yield ""
+    yield "### 4.4 Statuses of remotes"
+    yield ""
+    yield from _table(("Service", "Status received", "Behaviour"), TREATMENT)
+    yield ""
+    query = settings.query
+    yield f"Pauses begin with {query.retry_first} s and double with each failure, up to"
+    yield f"{query.retry_longest} s; up to a week where a study came but for a rest."
+
+
+def _get_proposal(settings: Settings, proven: Sequence[str]) -> Iterator[str]:
+    profile = settings.ae.profile
+    compressed = dict.fromkeys(syntax for _, syntax in compressed_contexts(profile, proven, ()))
+    rows = [("Each storage SOP class of section 5", uncompressed_syntaxes(profile, proven))]
+    if compressed:
+        rows.append(
+            (
+                "Image classes that the modalities of the study suggest, then common ones, each "
+                f"alone, while there is room for {LARGEST_PROPOSAL} contexts",
+                tuple(compressed),
+            )
+        )
+    yield "### 4.3 C-GET"
+    yield ""
+    yield "Identifiers are those of C-MOVE. The box proposes itself as SCP of:"
+    yield ""
+    yield from _table(
+        ("Proposed with C-GET", "Transfer syntaxes", "Role"),
+        [(what, "; ".join(UID(uid).name for uid in uids), "SCP") for what, uids in rows],
+    )
 
 
 def _acceptance(settings: Settings, proven: Sequence[str]) -> Iterator[str]:

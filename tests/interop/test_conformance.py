@@ -15,6 +15,9 @@ from pynetdicom.presentation import build_context
 
 from appliance.dicom.conformance import conformance_statement
 from appliance.dicom.matches import KEYS
+from appliance.dicom.scu import Requestor
+from appliance.dicom.sop_classes import UNCOMPRESSED
+from appliance.dicom.statuses import MOVE_DESTINATION_UNKNOWN, PENDING, REMOTE_OUT_OF_RESOURCES
 from appliance.settings.model import RemoteAE
 from tests.interop.boxes import SENDER, TITLE, Box, box, settings
 from tools.hospital.peers import free_port
@@ -217,7 +220,9 @@ def test_the_statuses_are_those_of_the_profile(spoken: Spoken) -> None:
 def test_the_keys_of_each_level(spoken: Spoken) -> None:
     rows = spoken.statement.rows("Level", "Attribute", "Tag", "Use")
     uses = {(row["Level"], row["Attribute"]): row["Use"] for row in rows}
-    assert uses.keys() == {(level, key) for level, keys in KEYS.items() for key in keys}
+    asked = {(level, key) for level, keys in KEYS.items() for key in keys}
+    added = {("IMAGE", "SOPClassUID")} if spoken.box.settings.ae.profile == "broad" else set()
+    assert uses.keys() == asked | added
     matched = {key for key, use in uses.items() if use.startswith("matching")}
     assert matched == {
         *(("STUDY", key) for key in ("PatientID", "AccessionNumber", "StudyInstanceUID")),
@@ -239,6 +244,43 @@ def test_requests_of_ours_are_in_implicit_vr(spoken: Spoken) -> None:
     rows = spoken.statement.rows("Abstract syntax", "UID", "Transfer syntax", "UID", "Role")
     assert len(rows) >= 3
     assert {row["Transfer syntax"] for row in rows} == {"Implicit VR Little Endian"}
+
+
+def test_the_proposal_for_a_get_is_as_it_says() -> None:
+    wanted = settings(1104, replace(SENDER, retrieve="get", query=True))
+    proven = [*UNCOMPRESSED, "1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.5"]
+    said = Statement.read(conformance_statement(wanted, proven))
+    rows = said.rows("Proposed with C-GET", "Transfer syntaxes", "Role")
+    each, alone = (row["Transfer syntaxes"].split("; ") for row in rows)
+    requestor = Requestor(wanted.ae, wanted.query.timeouts, proven=tuple(proven))
+    contexts, roles = requestor._get_proposal(())
+    found: dict[str, list[list[str]]] = {}
+    for context in contexts[1:]:
+        names = [UID(syntax).name for syntax in context.transfer_syntax]
+        found.setdefault(str(context.abstract_syntax), []).append(names)
+    assert found.keys() == said.classes == {str(role.sop_class_uid) for role in roles}
+    assert all(syntaxes[0] == each for syntaxes in found.values())
+    assert {name for syntaxes in found.values() for (name,) in syntaxes[1:]} == set(alone)
+    assert all(role.scp_role and not role.scu_role for role in roles)
+    assert len(contexts) <= PROPOSABLE
+
+
+def test_of_a_get_nothing_is_said_where_no_remote_may_be_asked_for_it() -> None:
+    wanted = settings(1104, replace(SENDER, retrieve="move"), ELSEWHERE)
+    text = conformance_statement(wanted, UNCOMPRESSED)
+    assert "GET" not in text.split("## 4 ")[1].split("### 4.4")[0]
+
+
+def test_what_is_done_with_each_status_of_a_remote(spoken: Spoken) -> None:
+    rows = spoken.statement.rows("Service", "Status received", "Behaviour")
+    said = {(row["Service"], row["Status received"]): row["Behaviour"] for row in rows}
+    assert {"C-ECHO", "C-FIND", "C-MOVE", "C-MOVE, C-GET"} == {row["Service"] for row in rows}
+    assert said["C-FIND", ", ".join(f"{code:04X}" for code in PENDING)].startswith("A match")
+    full = ", ".join(f"{code:04X}" for code in REMOTE_OUT_OF_RESOURCES)
+    assert "out of resources" in said["C-MOVE, C-GET", full]
+    assert "to register the box" in said["C-MOVE", f"{MOVE_DESTINATION_UNKNOWN:04X}"]
+    strict = spoken.box.settings.ae.profile == "strict"
+    assert ("asked for again at IMAGE level" in spoken.text) != strict
 
 
 def test_what_nobody_asked_for_and_encryption_are_told_as_they_are(spoken: Spoken) -> None:
