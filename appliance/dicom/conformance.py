@@ -335,7 +335,8 @@ def _basic(images: Images) -> Iterator[str]:
     yield f"edition {EDITION}) {options}, at every nesting depth, in memory, before a byte is"
     yield "written. Unknown elements, and private ones unless an option says so, are removed."
     yield "UIDs are mapped one-way with a key of the box unless an option retains them; Patient"
-    yield "ID and Patient's Name become a pseudonym."
+    yield "ID and Patient's Name become a pseudonym. Comments and application data of JPEG and"
+    yield "JPEG 2000 codestreams become zeros, but for what decoders need."
     if images.options:
         yield ""
         yield from _options(images.options)

@@ -7,7 +7,7 @@ follows them (padding, signatures) is told apart here (PS3.5 Section 7.5, Annex 
 from collections.abc import Sequence
 from typing import Literal
 
-from appliance.images.deidentify import Encoding
+from appliance.images.deidentify import Codestream, Encoding
 
 UNDEFINED_LENGTH = 0xFFFFFFFF
 _ITEM = b"\xfe\xff\x00\xe0"
@@ -23,15 +23,18 @@ class BrokenPixelData(ValueError):
 class PixelElement:
     """Follows one Pixel Data element of a dataset, from its tag to its last byte.
 
-    `encoding` is the dataset's. Feed the bytes from the element's tag on.
+    `encoding` is the dataset's. Feed the bytes from the element's tag on. What compressed images
+    say beside their pixels becomes zeros, in the bytes that are fed.
     """
 
-    def __init__(self, encoding: Encoding) -> None:
+    def __init__(self, encoding: Encoding, codestream: Codestream | None = None) -> None:
         self._order: Literal["little", "big"] = "little" if encoding.little_endian else "big"
         self._implicit = encoding.implicit
         self._head = bytearray()
         self._left = 0
         self._encapsulated = False
+        self._codestream = codestream
+        self._items = 0
         self._started = False
         self._trailing = bytearray()
         self.ended = False
@@ -45,6 +48,7 @@ class PixelElement:
         while position < len(view) and not self.ended:
             if self._left:
                 step = min(self._left, len(view) - position)
+                self._in_fragment(view[position : position + step])
                 self._left -= step
                 position += step
                 self.ended = not self._left and not self._encapsulated
@@ -65,6 +69,8 @@ class PixelElement:
         """
         size = sum(map(len, views))
         if size < self._left:
+            for view in views:
+                self._in_fragment(view)
             self._left -= size
             return views
         return [part for part in map(self.feed, views) if part]
@@ -73,6 +79,11 @@ class PixelElement:
     def unexpected_trailer(self) -> bool:
         """Whether something other than padding or signatures followed the pixels."""
         return bool(self._trailing) and bytes(self._trailing) not in _PADDING_TAGS
+
+    def _in_fragment(self, part: memoryview) -> None:
+        """The first item is no fragment, but tells where frames begin (PS3.5 Section A.4)."""
+        if self._codestream is not None and self._items > 1:
+            self._codestream.blank(part)
 
     def _head_size(self) -> int:
         if self._started or self._implicit:
@@ -86,6 +97,9 @@ class PixelElement:
             self._begin_element()
         elif self._head[:4] == _ITEM:
             self._left = int.from_bytes(self._head[4:8], "little")
+            self._items += 1
+            if self._codestream is not None:
+                self._codestream.begin()
             if self._left == UNDEFINED_LENGTH:
                 raise BrokenPixelData("a fragment of the Pixel Data has no defined length")
         elif self._head[:4] == _SEQUENCE_DELIMITATION:

@@ -267,7 +267,7 @@ class InstanceReception:
     def _after_header(self) -> memoryview:
         assert self._header is not None
         at = self._header.pixels_at
-        return memoryview(bytes(self._head[at:])) if at is not None else memoryview(b"")
+        return memoryview(self._head[at:]) if at is not None else memoryview(b"")
 
     def _check_identity(self, header: Header) -> None:
         original = header.original
@@ -323,7 +323,9 @@ class InstanceReception:
         except (OutOfSpace, OSError) as error:
             raise _out_of_resources(error) from None
         if header.pixels_at is not None:
-            self._pixels = PixelElement(self._encoding)
+            self._pixels = PixelElement(
+                self._encoding, self._storage.deidentifier.codestream(self._syntax)
+            )
 
     def _write_pixels(self, views: Sequence[memoryview]) -> None:
         if self._file is None or self._pixels is None:

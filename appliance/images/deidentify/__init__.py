@@ -4,6 +4,7 @@
 """
 
 from appliance.images.deidentify.clear import CLEARED
+from appliance.images.deidentify.codestream import Codestream
 from appliance.images.deidentify.deidentifier import Deidentifier, Header, Identity, Profile
 from appliance.images.deidentify.elements import Encoding, Malformed
 from appliance.images.deidentify.encrypted import reidentified
@@ -16,6 +17,7 @@ from appliance.images.deidentify.table import EDITION
 __all__ = [
     "CLEARED",
     "EDITION",
+    "Codestream",
     "Deidentifier",
     "Encoding",
     "EnvelopeFailed",

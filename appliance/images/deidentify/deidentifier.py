@@ -11,6 +11,7 @@ from appliance.images.deidentify import actions as act
 from appliance.images.deidentify import character_sets
 from appliance.images.deidentify.basic import basic
 from appliance.images.deidentify.clear import clear
+from appliance.images.deidentify.codestream import Codestream
 from appliance.images.deidentify.dates import DateShift
 from appliance.images.deidentify.elements import CODECS, Encoding, Incomplete
 from appliance.images.deidentify.encrypted import with_encrypted
@@ -113,6 +114,13 @@ class Deidentifier:
     def uid(self, original: str) -> str:
         """The UID that stands for that of a study, series or instance in what is written."""
         return self._instances.map(original)
+
+    def codestream(self, transfer_syntax: str) -> Codestream | None:
+        """What takes comments out of the compressed pixels of an instance.
+
+        None where there can be none, and under `clear`.
+        """
+        return Codestream.of(transfer_syntax) if self._engine.pseudonyms else None
 
     def pseudonym(self, patient_id: str) -> str:
         """What stands for a patient ID in what is written: nothing, under `clear`."""

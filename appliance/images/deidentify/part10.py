@@ -9,10 +9,12 @@ import zlib
 from pathlib import Path
 from typing import Final
 
+from appliance.images.deidentify.codestream import Codestream
 from appliance.images.deidentify.deidentifier import Deidentifier, Header
 from appliance.images.deidentify.elements import (
     CODECS,
     EXPLICIT_LITTLE,
+    ITEM,
     UNDEFINED,
     VRS,
     Broken,
@@ -52,7 +54,8 @@ def deidentify_file(
 ) -> bytes:
     """Read a DICOM file, or a bare dataset, and return it as a DICOM file without identity.
 
-    The transfer syntax stays, the pixels stay as they are, what follows them goes. The file meta
+    The transfer syntax stays, the pixels stay as they are; what compressed ones
+    say beside them becomes zeros, what follows them goes. The file meta
     information is new: the two given values name who wrote it, and no AE title is in it.
 
     Raises Malformed if the file is not DICOM, is cut short, or is a DICOMDIR; OSError if it cannot
@@ -63,7 +66,9 @@ def deidentify_file(
     header = deidentifier.header(dataset, encoding, complete=True, character_set=character_set)
     if header is None:
         raise AssertionError("a complete dataset needs no more bytes")
-    content = header.data + _pixels(dataset, header, CODECS[encoding])
+    content = header.data + _pixels(
+        dataset, header, CODECS[encoding], deidentifier.codestream(syntax)
+    )
     if syntax == DEFLATED:
         content = _deflate(content)
     meta = _meta(header, syntax, implementation_class_uid, implementation_version_name)
@@ -119,8 +124,8 @@ def _deflate(data: bytes) -> bytes:
     return deflated + b"\0" * (len(deflated) % 2)
 
 
-def _pixels(dataset: bytes, header: Header, codec: Codec) -> bytes:
-    """The pixel data element as it is, without what follows it."""
+def _pixels(dataset: bytes, header: Header, codec: Codec, codestream: Codestream | None) -> bytes:
+    """The pixel data element without what follows it, and comments in its fragments."""
     at = header.pixels_at
     if at is None:
         return b""
@@ -133,7 +138,25 @@ def _pixels(dataset: bytes, header: Header, codec: Codec) -> bytes:
         stop = len(dataset) + 1
     if stop > len(dataset):
         raise Malformed(f"the pixel data at offset {at} of the dataset are cut short")
-    return dataset[at:stop]
+    if length != UNDEFINED:
+        return dataset[at:stop]
+    return dataset[at:start] + _fragments(dataset[start:stop], codec, codestream)
+
+
+def _fragments(encapsulated: bytes, codec: Codec, codestream: Codestream | None) -> bytes:
+    """The items of encapsulated pixel data, without what codestreams say beside their pixels."""
+    blanked = bytearray(encapsulated)
+    view, at, is_table = memoryview(blanked), 0, True
+    while codestream is not None:
+        tag, _vr, start, length = codec.delimiter(encapsulated, at, len(encapsulated))
+        if tag != ITEM:
+            break
+        at = start + length
+        if not is_table:
+            codestream.begin()
+            codestream.blank(view[start:at])
+        is_table = False
+    return bytes(blanked)
 
 
 def _meta(header: Header, syntax: str, class_uid: str, version_name: str) -> bytes:
