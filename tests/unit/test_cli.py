@@ -366,6 +366,14 @@ def test_find_studies_series_and_images(run: Run, settings: Path) -> None:
     assert out.endswith("2 found\n")
 
 
+def test_find_by_accession(run: Run, settings: Path, pacs: StrangePacs) -> None:
+    for instance in pacs.instances:
+        instance.AccessionNumber = "A1"
+    for accession, found in (("A1", "1 found"), ("A2", "0 found")):
+        out = run("find", "main", "--accession", accession, "--settings", settings)[1]
+        assert out.endswith(f"{found}\n")
+
+
 def test_find_for_programs_has_an_object_a_line(run: Run, settings: Path) -> None:
     status, out, _ = run("find", "main", "--study", "2.25.71", "--json", "--settings", settings)
     assert status == 0
@@ -789,6 +797,20 @@ def test_deidentify_says_that_text_may_be_left(run: Run, tmp_path: Path) -> None
     assert "look for text in its pixels" in err
     assert "no mask rule covers it" in err
     assert target.exists()
+
+
+@pytest.mark.parametrize(("profile", "hidden"), [("basic", 0), ("clear", 0xF)])
+def test_deidentify_bits_that_nobody_sees(
+    run: Run, tmp_path: Path, profile: str, hidden: int
+) -> None:
+    cells = np.arange(64, dtype=np.uint16).reshape(8, 8) | 0xF000
+    source = made.saved(made.grey(cells, 12, Modality="CT"), tmp_path / "ct.dcm")
+    target = tmp_path / "out.dcm"
+    arguments = ("--profile", profile, "--data", tmp_path / "data")
+    assert run("deidentify", source, target, *arguments) == (0, "", "")
+    words = np.frombuffer(pydicom.dcmread(target).PixelData, "<u2")
+    assert set(words >> 12) == {hidden}
+    assert np.array_equal(words & 0xFFF, cells.ravel() & 0xFFF)
 
 
 @pytest.mark.parametrize("source", ["nowhere.dcm", "text.dcm", "empty.dcm", "DICOMDIR"])
